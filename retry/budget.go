@@ -1,0 +1,152 @@
+package retry
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"sync/atomic"
+	"time"
+)
+
+// BudgetConfig describes a [Budget].
+type BudgetConfig struct {
+	// Ratio is what one success adds, in retries. 0 means 0.1, so that retries
+	// add at most 10 % to a healthy load; negative: nothing.
+	Ratio float64
+	// Credit is the budget at the start and its upper bound, in retries.
+	// 0 means 10; negative: none.
+	Credit int
+	// Floor is the rate, in retries per second, that is granted whatever
+	// happens, so that a process with few calls still retries. 0 means 1;
+	// negative: none.
+	Floor float64
+}
+
+// Validate reports everything that is wrong with c, or nil.
+func (c BudgetConfig) Validate() error {
+	var errs []error
+	if math.IsNaN(c.Ratio) || c.Ratio > 1 {
+		errs = append(errs, fmt.Errorf("retry: BudgetConfig.Ratio is %v, want at most 1", c.Ratio))
+	}
+	if c.Credit > math.MaxInt32 {
+		errs = append(errs, fmt.Errorf("retry: BudgetConfig.Credit is %d, want at most %d", c.Credit, math.MaxInt32))
+	}
+	if math.IsNaN(c.Floor) || c.Floor > 1e9 {
+		errs = append(errs, fmt.Errorf("retry: BudgetConfig.Floor is %v, want at most 1e9", c.Floor))
+	}
+	return errors.Join(errs...)
+}
+
+// A Budget bounds the retries of all calls that share it: over any time t after
+// its making, retries <= Credit + Floor*t + Ratio*successes. It is lock-free and
+// safe for concurrent use. Make it with [NewBudget].
+type Budget struct {
+	ratio, credit int64         // in millionths of a retry
+	floor         time.Duration // between two retries of the floor; 0: none
+	epoch         time.Time
+
+	balance          atomic.Int64
+	next             atomic.Int64 // when the floor grants again, in ns after epoch
+	granted, refused atomic.Uint64
+}
+
+// whole is one retry in the unit of the balance.
+const whole = 1_000_000
+
+// NoBudget is the [Budget] that grants everything.
+var NoBudget = new(Budget)
+
+// NewBudget returns a Budget. It panics if cfg is not valid.
+func NewBudget(cfg BudgetConfig) *Budget {
+	if err := cfg.Validate(); err != nil {
+		panic(err.Error())
+	}
+	b := &Budget{
+		ratio:  int64(orDefault(cfg.Ratio, 0.1) * whole),
+		credit: int64(orDefault(cfg.Credit, 10)) * whole,
+		epoch:  time.Now(),
+	}
+	if floor := orDefault(cfg.Floor, 1); floor > 0 {
+		// Rounded up, so that the rate is never exceeded.
+		b.floor = time.Duration(min(math.Ceil(float64(time.Second)/floor), math.MaxInt64/2))
+	}
+	b.balance.Store(b.credit)
+	b.next.Store(int64(b.floor))
+	return b
+}
+
+// orDefault applies the rule of all configs: 0 is the default, negative is off.
+func orDefault[N int | float64](v, def N) N {
+	if v == 0 {
+		return def
+	}
+	return max(v, 0)
+}
+
+// deposit books a success. A full budget is only read.
+func (b *Budget) deposit() {
+	for {
+		have := b.balance.Load()
+		if have >= b.credit || b.ratio == 0 {
+			return
+		}
+		if b.balance.CompareAndSwap(have, min(have+b.ratio, b.credit)) {
+			return
+		}
+	}
+}
+
+// withdraw books a retry, or reports that there is nothing left for one.
+func (b *Budget) withdraw() bool {
+	if b == NoBudget || b.spend() || b.tick() {
+		b.granted.Add(1)
+		return true
+	}
+	b.refused.Add(1)
+	return false
+}
+
+func (b *Budget) spend() bool {
+	for {
+		have := b.balance.Load()
+		if have < whole {
+			return false
+		}
+		if b.balance.CompareAndSwap(have, have-whole) {
+			return true
+		}
+	}
+}
+
+func (b *Budget) tick() bool {
+	if b.floor == 0 {
+		return false
+	}
+	now := int64(time.Since(b.epoch))
+	for {
+		next := b.next.Load()
+		if now < next {
+			return false
+		}
+		// From now on, not from next: unused grants do not pile up.
+		if b.next.CompareAndSwap(next, now+int64(b.floor)) {
+			return true
+		}
+	}
+}
+
+// BudgetStats is a snapshot of a [Budget].
+type BudgetStats struct {
+	Balance float64 // retries that could be made at once, the floor's not counted
+	Granted uint64  // retries granted so far
+	Refused uint64  // retries refused so far
+}
+
+// Stats returns a snapshot.
+func (b *Budget) Stats() BudgetStats {
+	return BudgetStats{
+		Balance: float64(b.balance.Load()) / whole,
+		Granted: b.granted.Load(),
+		Refused: b.refused.Load(),
+	}
+}
