@@ -31,7 +31,7 @@
 //
 // Half-open, a few probes run and all other calls are refused. When enough of them
 // succeed the breaker closes, and for RampUp it admits only a growing share of
-// the calls, from a tenth of them on, since a backend that comes back is weak.
+// simultaneous calls, from a tenth of them on: a backend that comes back is weak.
 // A probe that does not report within ProbeLease gives up its place; a result
 // that arrives after the state has changed is not counted.
 //
@@ -279,6 +279,7 @@ type Breaker struct {
 	streak     int           // times opened without a healthy window in between
 	ramping    bool          // Closed: not all calls are admitted yet
 	share      float64       // Closed, ramping: of a call, admitted but not used
+	running    int           // Closed: calls not done yet
 
 	probes    []probe // HalfOpen: those begun, the ignored ones excepted
 	succeeded int

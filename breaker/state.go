@@ -16,7 +16,7 @@ func (b *Breaker) Allow() (Permit, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.state == Closed && !b.ramping {
-		return Permit{b: b, generation: b.generation}, nil
+		return b.permit(), nil
 	}
 	now := time.Since(b.epoch)
 	if b.state == Open {
@@ -38,15 +38,25 @@ func (b *Breaker) Allow() (Permit, error) {
 	if !b.admit(now) {
 		return Permit{}, &Error{Name: b.cfg.Name, State: Closed}
 	}
-	return Permit{b: b, generation: b.generation}, nil
+	return b.permit(), nil
+}
+
+// permit is that of a closed breaker.
+func (b *Breaker) permit() Permit {
+	b.running++
+	return Permit{b: b, generation: b.generation}
 }
 
 // admit lets the share of calls through that the ramp-up has reached. The shares
-// of the calls add up, so that the calls admitted are spread evenly.
+// of the calls add up, so that the calls admitted are spread evenly. A call that
+// would be the only one does no harm: those who make few calls see no ramp-up.
 func (b *Breaker) admit(now time.Duration) bool {
 	progress := float64(now-b.since) / float64(b.cfg.RampUp)
 	if progress >= 1 {
 		b.ramping = false
+		return true
+	}
+	if b.running == 0 {
 		return true
 	}
 	b.share += 0.1 + 0.9*progress
@@ -81,6 +91,7 @@ func (p *Permit) done(o Outcome, retryAfter time.Duration) {
 		b.probed(p, o, now)
 		return
 	}
+	b.running--
 	switch o {
 	case Success:
 		b.inARow = 0
@@ -152,6 +163,7 @@ func (b *Breaker) become(s State, now time.Duration) {
 		b.asked = 0
 		b.ramping = b.cfg.RampUp > 0
 		b.share = 0
+		b.running = 0
 	}
 	b.state = s
 	b.since = now

@@ -3,6 +3,7 @@ package retry
 import (
 	"context"
 	"errors"
+	"math"
 	"math/rand/v2"
 	"time"
 
@@ -76,7 +77,7 @@ func (l *loop) plan(v verdict) (delay time.Duration, ok bool) {
 		}
 		// Jitter only upwards: earlier than asked would be rude, and all clients
 		// at the same moment is what the server is afraid of.
-		delay = max(delay, v.after+rand.N(v.after/5+1))
+		delay = max(delay, v.after+rand.N(min(v.after/5, math.MaxInt64-v.after)+1))
 	}
 	if deadline, has := l.parent.Deadline(); has && time.Until(deadline) <= max(delay, 0) {
 		l.cause = ErrDeadline

@@ -79,7 +79,7 @@ type Error struct {
 }
 
 func (e *Error) Error() string {
-	s := fmt.Sprintf("retry: %d attempts: %v", e.Attempts, e.Last)
+	s := fmt.Sprintf("retry: gave up after attempt %d: %v", e.Attempts, e.Last)
 	if e.Cause != nil && e.Cause != ErrExhausted {
 		s += " (" + e.Cause.Error() + ")"
 	}

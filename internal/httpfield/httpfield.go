@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// maxDelay is where a delay in seconds stops being one: some servers send the
+// maxDelay is where a delay, in seconds, stops being one: some servers send the
 // time of day as seconds since 1970 instead.
 const maxDelay = 1_000_000_000
 
 // RetryAfter returns how long the Retry-After field of h (RFC 9110, section
 // 10.2.3) asks to wait, or 0 when it gives no hint: absent, malformed, negative,
-// in the past, or a Unix time in place of a delay. A date is measured against the
+// in the past, or absurdly far off, as when a Unix time stands in place of a delay. A date is measured against the
 // Date field of the same response, so that a clock that is off here or there
 // does not matter, and against the local clock if there is none.
 func RetryAfter(h http.Header) time.Duration {
@@ -38,5 +38,8 @@ func RetryAfter(h http.Header) time.Duration {
 	if err != nil {
 		now = time.Now()
 	}
-	return max(0, at.Sub(now))
+	if d := at.Sub(now); d > 0 && d < maxDelay*time.Second {
+		return d
+	}
+	return 0
 }

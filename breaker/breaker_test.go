@@ -1,0 +1,439 @@
+package breaker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+var errDown = errors.New("down")
+
+func fail(context.Context) error    { return errDown }
+func succeed(context.Context) error { return nil }
+
+// steady returns a Breaker without jitter.
+func steady(cfg Config) *Breaker {
+	b := New(cfg)
+	b.rand = func() float64 { return 0 }
+	return b
+}
+
+// tripped returns a Breaker that has just opened for 5 seconds.
+func tripped(t *testing.T, cfg Config) *Breaker {
+	t.Helper()
+	cfg.Consecutive = 1
+	b := steady(cfg)
+	Run(t.Context(), b, fail)
+	if s := b.State(); s != Open {
+		t.Fatalf("state %v after a failure, want open", s)
+	}
+	return b
+}
+
+// TestSteps plays scripts of one-letter steps, each with the state that follows.
+// s and f are calls that succeed and fail, i one that is ignored, r one that must
+// be refused; a digit is a wait of so many seconds.
+func TestSteps(t *testing.T) {
+	for _, tt := range []struct {
+		name, script string
+		cfg          Config
+		want         State
+	}{
+		{"fewer than MinCalls", "fff", Config{MinCalls: 4, Consecutive: -1}, Closed},
+		{"MinCalls", "ffff", Config{MinCalls: 4, Consecutive: -1}, Open},
+		{"below the rate", "sssfff" + "ssf", Config{MinCalls: 9, Consecutive: -1}, Closed},
+		{"at the rate", "sssfff", Config{MinCalls: 6, Consecutive: -1}, Open},
+		{"a success does not open it", "fffs", Config{MinCalls: 4, Consecutive: -1}, Closed},
+		{"old failures are forgotten", "ff99ff", Config{MinCalls: 4, Consecutive: -1}, Closed},
+		{"recent failures are not", "ff9ff", Config{MinCalls: 4, Consecutive: -1}, Open},
+		{"ignored calls do not count", "fffiiii", Config{MinCalls: 4, Consecutive: -1}, Closed},
+		{"rate off", "ssffffff", Config{MinCalls: 2, FailureRate: -1, Consecutive: -1}, Closed},
+		{"consecutive", "ffsfff", Config{Consecutive: 3}, Open},
+		{"not consecutive", "ffsffsff", Config{Consecutive: 3}, Closed},
+		{"consecutive across an ignored call", "ffif", Config{Consecutive: 3}, Open},
+
+		{"open refuses", "frr4r", Config{Consecutive: 1}, Open},
+		{"half-open", "f5s", Config{Consecutive: 1}, HalfOpen},
+		{"two of three close", "f5ss", Config{Consecutive: 1}, Closed},
+		{"one flaky probe does not reopen", "f5sfs", Config{Consecutive: 1}, Closed},
+		{"two failed probes reopen", "f5ff", Config{Consecutive: 1}, Open},
+		{"two of three fail", "f5fsf", Config{Consecutive: 1}, Open},
+		{"ignored probes give their place back", "f5iiiiiiss", Config{Consecutive: 1}, Closed},
+		{"open time doubles", "f5ff9r1s", Config{Consecutive: 1}, HalfOpen},
+		{"and doubles", "f5ff91ff991r", Config{Consecutive: 1, MaxOpenFor: time.Hour}, Open},
+		{"up to the maximum", "f5ff8ff8s", Config{Consecutive: 1, MaxOpenFor: 8 * time.Second}, HalfOpen},
+		{"starts over after a healthy window", "f5ss99sf5s", Config{Consecutive: 1, RampUp: -1}, HalfOpen},
+		{"goes on after a short one", "f5ss8sf5r", Config{Consecutive: 1, RampUp: -1}, Open},
+		{"one probe", "f5f", Config{Consecutive: 1, Probes: 1}, Open},
+		{"all probes needed", "f5ssf", Config{Consecutive: 1, ProbesNeeded: 3}, Open},
+		{"counts start anew after closing", "fff5ssff", Config{Consecutive: 3, RampUp: -1}, Closed},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := steady(tt.cfg)
+				for i, step := range tt.script {
+					if step >= '0' && step <= '9' {
+						time.Sleep(time.Duration(step-'0') * time.Second)
+						continue
+					}
+					err := Run(t.Context(), b, func(context.Context) error {
+						switch step {
+						case 'f':
+							return errDown
+						case 'i':
+							return context.Canceled
+						}
+						return nil
+					})
+					if refused := errors.Is(err, ErrOpen); refused != (step == 'r') {
+						t.Fatalf("%s: step %d, %c: error %v in state %v", tt.script, i, step, err, b.State())
+					}
+				}
+				if got := b.State(); got != tt.want {
+					t.Errorf("%s: %v, want %v", tt.script, got, tt.want)
+				}
+			})
+		})
+	}
+}
+
+func TestRefusal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := tripped(t, Config{Name: "search"})
+		time.Sleep(2 * time.Second)
+		err := Run(t.Context(), b, fail)
+		e, ok := errors.AsType[*Error](err)
+		if !ok || e.Name != "search" || e.State != Open || !e.Rejected() || !errors.Is(err, ErrOpen) {
+			t.Fatalf("error %#v", err)
+		}
+		if d := e.RetryAfter(); d != 3*time.Second {
+			t.Errorf("RetryAfter %v, want 3s", d)
+		}
+		if got, want := err.Error(), `breaker "search" is open`; got != want {
+			t.Errorf("text %q, want %q", got, want)
+		}
+		time.Sleep(time.Hour)
+		if d := e.RetryAfter(); d != 0 {
+			t.Errorf("RetryAfter %v when it is over", d)
+		}
+	})
+}
+
+func TestOpenTimeIsJittered(t *testing.T) {
+	least, most := time.Hour, time.Duration(0)
+	for range 1000 {
+		b := New(Config{Consecutive: 1})
+		Run(t.Context(), b, fail)
+		d := b.reopen - b.since
+		least, most = min(least, d), max(most, d)
+	}
+	if least < 4*time.Second || least > 4100*time.Millisecond || most > 5*time.Second || most < 4900*time.Millisecond {
+		t.Errorf("open for %v to %v, want evenly 4s to 5s", least, most)
+	}
+}
+
+func TestDefaultOutcomes(t *testing.T) {
+	live := t.Context()
+	cancelled, cancel := context.WithCancel(live)
+	cancel()
+	late, cancel := context.WithTimeout(live, -1)
+	defer cancel()
+	for _, tt := range []struct {
+		name string
+		ctx  context.Context
+		err  error
+		want Outcome
+	}{
+		{"nil", live, nil, Success},
+		{"nil, though cancelled", cancelled, nil, Success},
+		{"error", live, errDown, Failure},
+		{"cancelled", cancelled, context.Canceled, Ignored},
+		{"cancelled, turned into a string by a driver", cancelled, errors.New("sql: interrupted"), Ignored},
+		{"the loser of a hedge", live, fmt.Errorf("get: %w", context.Canceled), Ignored},
+		{"caller's deadline", late, context.DeadlineExceeded, Failure},
+		{"caller's deadline as a string", late, errors.New("sql: timeout"), Failure},
+		{"own deadline", live, context.DeadlineExceeded, Failure},
+		{"rejected below", live, fmt.Errorf("get: %w", &Error{}), Ignored},
+	} {
+		if got := classify(tt.ctx, tt.err); got != tt.want {
+			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestDoReturnsWhatTheOperationReturns(t *testing.T) {
+	b := New(Config{})
+	if v, err := Do(t.Context(), b, func(context.Context) (int, error) { return 7, errDown }); v != 7 || err != errDown {
+		t.Errorf("got %d, %v", v, err)
+	}
+	square := Wrap(b, func(_ context.Context, n int) (int, error) { return n * n, nil })
+	if v, err := square(t.Context(), 6); v != 36 || err != nil {
+		t.Errorf("got %d, %v", v, err)
+	}
+}
+
+// A probe that ends in any of these ways must not leave the breaker half-open for
+// good.
+func TestProbesAreNeverLost(t *testing.T) {
+	for name, end := range map[string]func(){
+		"panic":  func() { panic("boom") },
+		"goexit": runtime.Goexit,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := tripped(t, Config{})
+				time.Sleep(5 * time.Second)
+				for range 2 {
+					done := make(chan any)
+					go func() {
+						defer func() { done <- recover() }()
+						Run(t.Context(), b, func(context.Context) error { end(); return nil })
+					}()
+					if v := <-done; (v == "boom") != (name == "panic") {
+						t.Errorf("recovered %v", v)
+					}
+				}
+				if s := b.State(); s != Open {
+					t.Errorf("%v after two probes ended so, want open", s)
+				}
+			})
+		})
+	}
+	t.Run("never reported", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			b := tripped(t, Config{})
+			time.Sleep(5 * time.Second)
+			lost := make([]Permit, 3)
+			for i := range lost {
+				lost[i], _ = b.Allow()
+			}
+			if err := Run(t.Context(), b, succeed); !errors.Is(err, ErrOpen) {
+				t.Errorf("a fourth probe ran: %v", err)
+			}
+			time.Sleep(30 * time.Second)
+			Run(t.Context(), b, succeed)
+			for i := range lost {
+				lost[i].Done(Failure) // the first has lost its place, the others count
+			}
+			if s := b.State(); s != Open {
+				t.Errorf("%v, want open: one success, two failures", s)
+			}
+		})
+	})
+	t.Run("lease over and the place taken", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			b := tripped(t, Config{Probes: 1})
+			time.Sleep(5 * time.Second)
+			lost, _ := b.Allow()
+			time.Sleep(30 * time.Second)
+			probe, err := b.Allow()
+			if err != nil {
+				t.Fatal(err)
+			}
+			lost.Done(Failure)
+			if s := b.State(); s != HalfOpen {
+				t.Errorf("%v after a probe whose place was taken, want half-open", s)
+			}
+			probe.Done(Success)
+			if s := b.State(); s != Closed {
+				t.Errorf("%v, want closed", s)
+			}
+		})
+	})
+}
+
+// Calls that began before the breaker opened must not decide its half-open state.
+func TestLateResultsChangeNothing(t *testing.T) {
+	for _, o := range []Outcome{Success, Failure, Ignored} {
+		synctest.Test(t, func(t *testing.T) {
+			b := steady(Config{Consecutive: 1})
+			var early [5]Permit
+			for i := range early {
+				early[i], _ = b.Allow()
+			}
+			Run(t.Context(), b, fail)
+			time.Sleep(5 * time.Second)
+			probe, err := b.Allow()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range early {
+				early[i].Done(o)
+			}
+			if s := b.State(); s != HalfOpen {
+				t.Errorf("%v after late outcomes %v, want half-open", s, o)
+			}
+			for range 2 {
+				if _, err := b.Allow(); err != nil {
+					t.Errorf("late outcomes took a probe's place: %v", err)
+				}
+			}
+			if _, err := b.Allow(); err == nil {
+				t.Error("late outcomes gave a place back")
+			}
+			probe.Done(Success)
+		})
+	}
+}
+
+func TestDoneCountsOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := tripped(t, Config{})
+		time.Sleep(5 * time.Second)
+		p, _ := b.Allow()
+		copied := p
+		p.Done(Success)
+		p.Done(Success)
+		copied.Done(Success)
+		if s := b.State(); s != HalfOpen {
+			t.Errorf("%v after one probe reported three times, want half-open", s)
+		}
+		q, _ := b.Allow()
+		copied = q
+		q.Done(Ignored)
+		copied.Done(Success)
+		if s := b.State(); s != HalfOpen {
+			t.Errorf("%v after the copy of an ignored permit, want half-open", s)
+		}
+	})
+	new(Permit).Done(Failure) // the permit of a refusal
+}
+
+func TestProbesInFlightNeverExceedTheirNumber(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := tripped(t, Config{RampUp: -1})
+		time.Sleep(5 * time.Second)
+		var running, most, ran atomic.Int64
+		var wg sync.WaitGroup
+		for range 500 {
+			wg.Go(func() {
+				Run(t.Context(), b, func(context.Context) error {
+					n := running.Add(1)
+					for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+					}
+					ran.Add(1)
+					time.Sleep(time.Second)
+					running.Add(-1)
+					return errDown
+				})
+			})
+		}
+		wg.Wait()
+		if most.Load() != 3 || ran.Load() != 3 {
+			t.Errorf("%d probes at once, %d in all; want 3", most.Load(), ran.Load())
+		}
+	})
+}
+
+func TestRampUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := tripped(t, Config{})
+		time.Sleep(5 * time.Second)
+		Run(t.Context(), b, succeed)
+		Run(t.Context(), b, succeed)
+		other, err := b.Allow()
+		if err != nil {
+			t.Errorf("the only call was refused: %v", err)
+		}
+		defer other.Done(Success)
+		var admitted [6]int
+		for i := range admitted {
+			for range 100 {
+				err := Run(t.Context(), b, succeed)
+				if err == nil {
+					admitted[i]++
+				} else if e, ok := errors.AsType[*Error](err); !ok || e.State != Closed || e.RetryAfter() != 0 {
+					t.Fatalf("error %#v", err)
+				}
+				time.Sleep(10 * time.Millisecond)
+			}
+		}
+		// The share at the middle of each second.
+		for i, want := range []int{19, 37, 55, 73, 91, 100} {
+			if got := admitted[i]; got < want-1 || got > want+1 {
+				t.Errorf("second %d: %d %% admitted, want %d", i, got, want)
+			}
+		}
+	})
+}
+
+// Nothing may be refused while nothing has failed, whatever else happens.
+func TestNoRefusalWithoutFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New(Config{MinCalls: 1, Consecutive: 1, FailureRate: 0.01})
+		var wg sync.WaitGroup
+		for i := range 200 {
+			wg.Go(func() {
+				for j := range 50 {
+					permit, err := b.Allow()
+					if err != nil {
+						t.Errorf("refused: %v", err)
+						return
+					}
+					time.Sleep(time.Duration((i*7919+j*104729)%5000) * time.Millisecond)
+					if (i+j)%3 == 0 {
+						permit.Done(Ignored)
+					} else {
+						permit.Done(Success)
+					}
+				}
+			})
+		}
+		wg.Wait()
+	})
+}
+
+func TestConfigErrors(t *testing.T) {
+	err := Config{
+		Window: -1, MinCalls: -1, FailureRate: math.NaN(), OpenFor: time.Hour, MaxOpenFor: time.Minute,
+		Probes: 2, ProbesNeeded: 3, ProbeLease: -1,
+	}.Validate()
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, field := range []string{"Window", "MinCalls", "FailureRate", "OpenFor", "ProbesNeeded", "ProbeLease"} {
+		if !strings.Contains(err.Error(), "breaker: Config."+field+" is") {
+			t.Errorf("%s is not named in:\n%v", field, err)
+		}
+	}
+	if err := (Config{OpenFor: time.Hour}).Validate(); err != nil {
+		t.Error(err)
+	}
+	if err := (Config{Probes: 1}).Validate(); err != nil {
+		t.Error(err)
+	}
+	defer func() {
+		if v, _ := recover().(string); !strings.HasPrefix(v, "breaker: Config.Window") {
+			t.Errorf("New panicked with %q", v)
+		}
+	}()
+	New(Config{Window: -1})
+}
+
+func TestStateString(t *testing.T) {
+	if got := fmt.Sprint(Closed, Open, HalfOpen, State(9)); got != "closed open half-open State(9)" {
+		t.Error(got)
+	}
+}
+
+func TestDoDoesNotAllocate(t *testing.T) {
+	ctx := t.Context()
+	op := func(context.Context) (int, error) { return 1, nil }
+	b := New(Config{})
+	if n := testing.AllocsPerRun(1000, func() { Do(ctx, b, op) }); n != 0 {
+		t.Errorf("closed: %v allocations", n)
+	}
+	open := New(Config{Consecutive: 1, OpenFor: time.Hour})
+	Run(ctx, open, fail)
+	if n := testing.AllocsPerRun(1000, func() { Do(ctx, open, op) }); n != 0 {
+		t.Errorf("open: %v allocations", n)
+	}
+}

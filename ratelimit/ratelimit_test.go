@@ -1,0 +1,316 @@
+package ratelimit
+
+import (
+	"context"
+	"errors"
+	"math"
+	"math/big"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// reference is a token bucket in exact fractions.
+type reference struct {
+	rate, burst, tokens *big.Rat
+	last                time.Duration
+}
+
+func newReference(cfg Config) *reference {
+	r := &reference{rate: new(big.Rat).SetFloat64(float64(cfg.Rate)), burst: big.NewRat(int64(cfg.Burst), 1)}
+	r.tokens = new(big.Rat).Set(r.burst)
+	return r
+}
+
+func (r *reference) allow(now time.Duration) bool {
+	r.tokens.Add(r.tokens, new(big.Rat).Mul(r.rate, big.NewRat(int64(now-r.last), int64(time.Second))))
+	if r.tokens.Cmp(r.burst) > 0 {
+		r.tokens.Set(r.burst)
+	}
+	r.last = now
+	if r.tokens.Cmp(big.NewRat(1, 1)) < 0 {
+		return false
+	}
+	r.tokens.Sub(r.tokens, big.NewRat(1, 1))
+	return true
+}
+
+// Where the interval is a whole number of nanoseconds, the limiter must agree with
+// the reference exactly, and with x/time/rate in all.
+func TestAllowAgreesWithReferences(t *testing.T) {
+	for seed := range uint64(40) {
+		synctest.Test(t, func(t *testing.T) {
+			r := rand.New(rand.NewPCG(seed, 2))
+			cfg := Config{Rate: []rate.Limit{1, 8, 1000, 1e6, 0.0625}[r.IntN(5)], Burst: 1 + r.IntN(20)}
+			l, ref, xtime := New(cfg), newReference(cfg), rate.NewLimiter(cfg.Rate, cfg.Burst)
+			start := time.Now()
+			granted := 0
+			for i := range 500 {
+				time.Sleep(time.Duration(r.Float64() * 3 * float64(time.Second) / float64(cfg.Rate)))
+				for range r.IntN(5) {
+					now := time.Since(start)
+					want := ref.allow(now)
+					if got := l.Allow(); got != want {
+						t.Fatalf("%+v, seed %d, step %d at %v: %v, want %v", cfg, seed, i, now, got, want)
+					}
+					if want {
+						granted++
+					}
+					if xtime.Allow() {
+						granted--
+					}
+				}
+			}
+			if granted < -1 || granted > 1 { // x/time/rate computes in floating point
+				t.Errorf("%+v, seed %d: %d more granted than by x/time/rate", cfg, seed, granted)
+			}
+		})
+	}
+}
+
+// FuzzBound checks the promise on any rate: in no span more than burst + rate*span.
+func FuzzBound(f *testing.F) {
+	f.Add(100.0, 10, []byte{0, 0, 0, 1, 200, 3})
+	f.Add(1e9, 1000, []byte{0, 1, 2})
+	f.Add(1.0/86400, 3, []byte{255, 255, 0})
+	f.Add(3.0, 1, []byte{9, 9, 9, 9})
+	f.Fuzz(func(t *testing.T, perSecond float64, burst int, waits []byte) {
+		cfg := Config{Rate: rate.Limit(perSecond), Burst: burst}
+		if cfg.Validate() != nil || cfg.Rate == rate.Inf {
+			return
+		}
+		synctest.Test(t, func(t *testing.T) {
+			l := New(cfg)
+			start := time.Now()
+			var granted []time.Duration
+			for _, w := range waits {
+				time.Sleep(time.Duration(float64(w) / 100 * float64(l.interval)))
+				for range 3 {
+					if l.Allow() {
+						granted = append(granted, time.Since(start))
+					}
+				}
+			}
+			for i := range granted {
+				for j := i; j < len(granted); j++ {
+					bound := float64(max(1, burst)) + perSecond*(granted[j]-granted[i]).Seconds()
+					if n := float64(j - i + 1); n > bound*(1+1e-12) {
+						t.Fatalf("%v calls in %v, bound %v", n, granted[j]-granted[i], bound)
+					}
+				}
+			}
+		})
+	})
+}
+
+func TestBoundHoldsConcurrently(t *testing.T) {
+	l := New(Config{Rate: 500_000, Burst: 100})
+	start := time.Now()
+	var granted atomic.Int64
+	var wg sync.WaitGroup
+	for range 16 {
+		wg.Go(func() {
+			for range 20_000 {
+				if l.Allow() {
+					granted.Add(1)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if bound := 100 + 500_000*time.Since(start).Seconds(); float64(granted.Load()) > bound {
+		t.Errorf("%d granted, bound %v", granted.Load(), bound)
+	}
+}
+
+func TestWaitPaces(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(Config{Rate: 10, Burst: 3})
+		start := time.Now()
+		for i, want := range []time.Duration{0, 0, 0, 100, 200, 300} {
+			if err := l.Wait(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if got := time.Since(start); got != want*time.Millisecond {
+				t.Errorf("call %d at %v, want %v", i, got, want*time.Millisecond)
+			}
+		}
+	})
+}
+
+func TestWaitersAreServedInOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(Config{Rate: 10})
+		l.Allow()
+		var mu sync.Mutex
+		var order []int
+		var wg sync.WaitGroup
+		for i := range 50 {
+			wg.Go(func() {
+				if err := l.Wait(t.Context()); err != nil {
+					t.Error(err)
+				}
+				mu.Lock()
+				order = append(order, i)
+				mu.Unlock()
+			})
+			synctest.Wait()
+			if l.Allow() {
+				t.Error("Allow jumped the queue")
+			}
+		}
+		start := time.Now()
+		wg.Wait()
+		if !slices.IsSorted(order) || len(order) != 50 || time.Since(start) != 5*time.Second {
+			t.Errorf("served %v in %v", order, time.Since(start))
+		}
+	})
+}
+
+// The waiters that stay must be served as if those that leave had never come.
+func TestCancelledWaitersLoseNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(Config{Rate: 10})
+		l.Allow()
+		start := time.Now()
+		var wg sync.WaitGroup
+		for i := range 9 {
+			ctx, cancel := context.WithCancelCause(t.Context())
+			wg.Go(func() {
+				err := l.Wait(ctx)
+				if i%3 == 2 {
+					if want := time.Duration(i/3+1) * 100 * time.Millisecond; err != nil || time.Since(start) != want {
+						t.Errorf("waiter %d served after %v, %v; want %v", i, time.Since(start), err, want)
+					}
+				} else if !errors.Is(err, errLeft) || time.Since(start) != 50*time.Millisecond {
+					t.Errorf("waiter %d left after %v with %v", i, time.Since(start), err)
+				}
+				cancel(nil)
+			})
+			synctest.Wait()
+			if i%3 != 2 {
+				time.AfterFunc(50*time.Millisecond, func() { cancel(errLeft) })
+			}
+		}
+		wg.Wait()
+		if l.waiting.Load() != 0 || len(l.turn) != 0 {
+			t.Errorf("%d still wait, %d at the head", l.waiting.Load(), len(l.turn))
+		}
+	})
+}
+
+var errLeft = errors.New("left")
+
+func TestWaitFailsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(Config{Rate: 1})
+		l.Allow()
+		start := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), 900*time.Millisecond)
+		defer cancel()
+		err := l.Wait(ctx)
+		e, ok := errors.AsType[*Error](err)
+		if !ok || !errors.Is(err, ErrLimited) || !errors.Is(err, ErrDeadline) || !e.Rejected() || !e.Timeout() || e.RetryAfter() != time.Second {
+			t.Errorf("error %#v", err)
+		}
+		if got, want := err.Error(), "ratelimit: no token before the deadline (next in 1s)"; got != want {
+			t.Errorf("text %q, want %q", got, want)
+		}
+		// Behind another waiter it takes two seconds.
+		var wg sync.WaitGroup
+		wg.Go(func() { l.Wait(t.Context()) })
+		synctest.Wait()
+		ctx, cancel = context.WithTimeout(t.Context(), 1900*time.Millisecond)
+		defer cancel()
+		if err := l.Wait(ctx); !errors.Is(err, ErrDeadline) {
+			t.Errorf("error %v behind another", err)
+		}
+		if time.Since(start) != 0 {
+			t.Errorf("took %v", time.Since(start))
+		}
+		ctx, cancel = context.WithTimeout(t.Context(), 2001*time.Millisecond)
+		defer cancel()
+		if err := l.Wait(ctx); err != nil || time.Since(start) != 2*time.Second {
+			t.Errorf("got %v after %v", err, time.Since(start))
+		}
+		wg.Wait()
+		ctx, cancel = context.WithCancel(t.Context())
+		cancel()
+		time.Sleep(time.Hour)
+		if err := l.Wait(ctx); !errors.Is(err, context.Canceled) || !errors.Is(err, ErrLimited) {
+			t.Errorf("error %v for a context that has ended", err)
+		}
+		if !l.Allow() {
+			t.Error("a wait that failed took a token")
+		}
+	})
+}
+
+func TestNoLimit(t *testing.T) {
+	for _, l := range []*Limiter{nil, New(Config{Rate: rate.Inf})} {
+		for range 1000 {
+			if !l.Allow() || l.Wait(t.Context()) != nil {
+				t.Fatal("limited")
+			}
+		}
+	}
+}
+
+func TestSlowRates(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(Config{Rate: rate.Every(24 * time.Hour), Burst: 2})
+		start := time.Now()
+		for range 4 {
+			if err := l.Wait(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := time.Since(start); got != 48*time.Hour {
+			t.Errorf("four calls, two of them at once, took %v", got)
+		}
+	})
+}
+
+func TestConfigErrors(t *testing.T) {
+	for _, cfg := range []Config{
+		{}, {Rate: -1}, {Rate: rate.Limit(math.NaN())}, {Rate: 1, Burst: -1}, {Rate: 1e-300, Burst: 1 << 40}, {Rate: 1, Burst: math.MaxInt},
+	} {
+		if err := cfg.Validate(); err == nil || !strings.HasPrefix(err.Error(), "ratelimit: Config.") {
+			t.Errorf("%+v: %v", cfg, err)
+		}
+	}
+	for _, cfg := range []Config{{Rate: 1e9, Burst: 1 << 40}, {Rate: rate.Inf}, {Rate: 1e300}, {Rate: 1. / (10 * 365 * 86400)}} {
+		if err := cfg.Validate(); err != nil {
+			t.Errorf("%+v: %v", cfg, err)
+		}
+	}
+	defer func() {
+		if v, _ := recover().(string); !strings.HasPrefix(v, "ratelimit: Config.Rate") {
+			t.Errorf("New panicked with %q", v)
+		}
+	}()
+	New(Config{})
+}
+
+func TestDoesNotAllocate(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	l, dry := New(Config{Rate: 1e9, Burst: 1 << 30}), New(Config{Rate: 1e-6})
+	dry.Allow()
+	for name, f := range map[string]func(){
+		"allow": func() { l.Allow() },
+		"deny":  func() { dry.Allow() },
+		"wait":  func() { l.Wait(ctx) },
+	} {
+		if n := testing.AllocsPerRun(1000, f); n != 0 {
+			t.Errorf("%s: %v allocations", name, n)
+		}
+	}
+}
