@@ -23,9 +23,14 @@
 // A waiting call takes its token when its turn comes, first come, first served,
 // and not before. One that leaves the queue early has taken nothing, so nothing
 // is lost. While calls wait, Allow is false: it does not jump the queue.
+//
+// # Defaults
+//
+//	Config.Burst  1
 package ratelimit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -103,10 +108,15 @@ func (c Config) Validate() error {
 	if c.Burst < 0 {
 		errs = append(errs, fmt.Errorf("ratelimit: Config.Burst is %d, want 1 or more, or 0 for 1", c.Burst))
 	}
-	if c.Rate > 0 && float64(interval(c.Rate))*float64(max(1, c.Burst)) > math.MaxInt64/4 {
+	if c.Rate > 0 && float64(interval(c.Rate))*float64(c.withDefaults().Burst) > math.MaxInt64/4 {
 		errs = append(errs, fmt.Errorf("ratelimit: Config.Burst of %d at a Rate of %v takes more than 70 years to fill", c.Burst, c.Rate))
 	}
 	return errors.Join(errs...)
+}
+
+func (c Config) withDefaults() Config {
+	c.Burst = cmp.Or(c.Burst, 1)
+	return c
 }
 
 // interval is the time between two tokens, rounded up so that the rate is never
@@ -133,10 +143,11 @@ func New(cfg Config) *Limiter {
 	if err := cfg.Validate(); err != nil {
 		panic(err.Error())
 	}
+	cfg = cfg.withDefaults()
 	l := &Limiter{epoch: time.Now(), turn: make(chan struct{}, 1)}
 	if cfg.Rate != rate.Inf {
 		l.interval = interval(cfg.Rate)
-		l.full = l.interval * time.Duration(max(1, cfg.Burst))
+		l.full = l.interval * time.Duration(cfg.Burst)
 	}
 	return l
 }

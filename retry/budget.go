@@ -1,6 +1,7 @@
 package retry
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -37,6 +38,13 @@ func (c BudgetConfig) Validate() error {
 	return errors.Join(errs...)
 }
 
+func (c BudgetConfig) withDefaults() BudgetConfig {
+	c.Ratio = cmp.Or(c.Ratio, 0.1)
+	c.Credit = cmp.Or(c.Credit, 10)
+	c.Floor = cmp.Or(c.Floor, 1)
+	return c
+}
+
 // A Budget bounds the retries of all calls that share it: over any time t after
 // its making, retries <= Credit + Floor*t + Ratio*successes. It is lock-free and
 // safe for concurrent use. Make it with [NewBudget].
@@ -61,26 +69,19 @@ func NewBudget(cfg BudgetConfig) *Budget {
 	if err := cfg.Validate(); err != nil {
 		panic(err.Error())
 	}
+	cfg = cfg.withDefaults()
 	b := &Budget{
-		ratio:  int64(orDefault(cfg.Ratio, 0.1) * whole),
-		credit: int64(orDefault(cfg.Credit, 10)) * whole,
+		ratio:  int64(max(0, cfg.Ratio) * whole),
+		credit: int64(max(0, cfg.Credit)) * whole,
 		epoch:  time.Now(),
 	}
-	if floor := orDefault(cfg.Floor, 1); floor > 0 {
+	if cfg.Floor > 0 {
 		// Rounded up, so that the rate is never exceeded.
-		b.floor = time.Duration(min(math.Ceil(float64(time.Second)/floor), math.MaxInt64/2))
+		b.floor = time.Duration(min(math.Ceil(float64(time.Second)/cfg.Floor), math.MaxInt64/2))
 	}
 	b.balance.Store(b.credit)
 	b.next.Store(int64(b.floor))
 	return b
-}
-
-// orDefault applies the rule of all configs: 0 is the default, negative is off.
-func orDefault[N int | float64](v, def N) N {
-	if v == 0 {
-		return def
-	}
-	return max(v, 0)
 }
 
 // deposit books a success. A full budget is only read.

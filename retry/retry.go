@@ -46,6 +46,7 @@
 package retry
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -161,6 +162,18 @@ func (c Config) Validate() error {
 	return nil
 }
 
+func (c Config) withDefaults() Config {
+	c.MaxAttempts = cmp.Or(c.MaxAttempts, 3)
+	if c.Schedule == nil {
+		c.Schedule = Exponential(100*time.Millisecond, 10*time.Second, FullJitter)
+	}
+	c.MaxRetryAfter = cmp.Or(c.MaxRetryAfter, 30*time.Second)
+	if c.Budget == nil {
+		c.Budget = NewBudget(BudgetConfig{})
+	}
+	return c
+}
+
 // A Policy says how the calls to one backend are retried, and owns the budget
 // that they share. It is immutable and safe for concurrent use. Make it with [New].
 type Policy struct {
@@ -173,18 +186,7 @@ func New(cfg Config) *Policy {
 	if err := cfg.Validate(); err != nil {
 		panic(err.Error())
 	}
-	if cfg.MaxAttempts == 0 {
-		cfg.MaxAttempts = 3
-	}
-	if cfg.Schedule == nil {
-		cfg.Schedule = Exponential(100*time.Millisecond, 10*time.Second, FullJitter)
-	}
-	if cfg.MaxRetryAfter == 0 {
-		cfg.MaxRetryAfter = 30 * time.Second
-	}
-	if cfg.Budget == nil {
-		cfg.Budget = NewBudget(BudgetConfig{})
-	}
+	cfg = cfg.withDefaults()
 	return &Policy{cfg: cfg, budget: cfg.Budget}
 }
 
