@@ -3,11 +3,7 @@ package archtest
 import (
 	"fmt"
 	"go/ast"
-	"go/token"
-	"iter"
-	"path"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 )
