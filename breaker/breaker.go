@@ -25,9 +25,9 @@
 // breaker opens when at least MinCalls calls have ended in it and FailureRate of
 // them have failed, or when Consecutive calls in a row have failed.
 //
-// Open, every call is refused at once with an [*Error]. Each time the breaker
-// opens anew without having been healthy for a Window in between, it stays open
-// for twice as long.
+// Open, every call is refused at once with an [*Error]. A breaker that opens anew
+// before it has been closed for as long as it was open stays open for twice as
+// long as the last time.
 //
 // Half-open, a few probes run and all other calls are refused. When enough of them
 // succeed the breaker closes, and for RampUp it admits only a growing share of
@@ -156,7 +156,8 @@ type Breaker struct {
 	reopen     time.Duration // Open: when probing begins
 	refusal    *Error        // Open: what every call gets
 	asked      time.Duration // until when a Retry-After asks to wait
-	streak     int           // times opened without a healthy window in between
+	lastOpen   time.Duration // how long it was, or is, to be open
+	streak     int           // times opened without a healthy time in between
 	ramping    bool          // Closed: not all calls are admitted yet
 	share      float64       // Closed, ramping: of a call, admitted but not used
 	running    int           // Closed: calls not done yet

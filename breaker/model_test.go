@@ -15,6 +15,7 @@ type model struct {
 	generation int
 	since      time.Duration
 	reopen     time.Duration
+	lastOpen   time.Duration
 	opened     int
 	calls      []modelCall
 	probes     []*modelPermit // by place; nil: free
@@ -133,7 +134,7 @@ func (m *model) done(p *modelPermit, o Outcome, now time.Duration) {
 }
 
 func (m *model) open(now time.Duration) {
-	if m.state == Closed && now-m.since >= m.cfg.Window {
+	if m.state == Closed && now-m.since >= m.lastOpen {
 		m.opened = 0
 	}
 	d := m.cfg.OpenFor
@@ -141,7 +142,7 @@ func (m *model) open(now time.Duration) {
 		d = min(2*d, m.cfg.MaxOpenFor)
 	}
 	m.opened++
-	m.state, m.since, m.reopen = Open, now, now+d
+	m.state, m.since, m.reopen, m.lastOpen = Open, now, now+d, d
 	m.generation++
 }
 

@@ -141,7 +141,7 @@ func (b *Breaker) probed(p *Permit, o Outcome, now time.Duration) {
 
 func (b *Breaker) become(s State, now time.Duration) {
 	if s == Open {
-		if b.state == Closed && now-b.since >= b.cfg.Window {
+		if b.state == Closed && now-b.since >= b.lastOpen {
 			b.streak = 0
 		}
 		d := b.cfg.MaxOpenFor
@@ -151,6 +151,7 @@ func (b *Breaker) become(s State, now time.Duration) {
 		b.streak++
 		d -= time.Duration(b.rand() * float64(d) / 5)
 		b.reopen = max(now+d, b.asked)
+		b.lastOpen = b.reopen - now
 		b.refusal = &Error{Name: b.cfg.Name, State: Open, until: b.epoch.Add(b.reopen)}
 	}
 	if s == HalfOpen {
