@@ -74,6 +74,7 @@ func TestSteps(t *testing.T) {
 		{"goes on after less", "f5ss4sf5r", Config{Consecutive: 1, RampUp: -1}, Open},
 		{"one probe", "f5f", Config{Consecutive: 1, Probes: 1}, Open},
 		{"all probes needed", "f5ssf", Config{Consecutive: 1, ProbesNeeded: 3}, Open},
+		{"the window starts anew after closing", "ffff5ssf", Config{MinCalls: 4, Consecutive: -1, RampUp: -1}, Closed},
 		{"counts start anew after closing", "fff5ssff", Config{Consecutive: 3, RampUp: -1}, Closed},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -123,6 +124,23 @@ func TestRefusal(t *testing.T) {
 		time.Sleep(time.Hour)
 		if d := e.RetryAfter(); d != 0 {
 			t.Errorf("RetryAfter %v when it is over", d)
+		}
+	})
+}
+
+// What a server asked for in an episode that ended well does not lengthen the next.
+func TestRetryAfterOfAnEarlierEpisode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := tripped(t, Config{RampUp: -1})
+		time.Sleep(5 * time.Second)
+		p, _ := b.Allow()
+		p.done(Failure, time.Minute)
+		Run(t.Context(), b, succeed)
+		Run(t.Context(), b, succeed)
+		time.Sleep(5 * time.Second)
+		Run(t.Context(), b, fail)
+		if d := b.reopen - b.since; d != 5*time.Second {
+			t.Errorf("open for %v, want 5s", d)
 		}
 	})
 }
@@ -304,6 +322,13 @@ func TestDoneCountsOnce(t *testing.T) {
 			t.Errorf("%v after the copy of an ignored permit, want half-open", s)
 		}
 	})
+	closed := steady(Config{Consecutive: 2})
+	p, _ := closed.Allow()
+	p.Done(Failure)
+	p.Done(Failure)
+	if s := closed.State(); s != Closed {
+		t.Errorf("%v after one failure reported twice, want closed", s)
+	}
 	new(Permit).Done(Failure) // the permit of a refusal
 }
 

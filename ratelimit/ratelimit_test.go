@@ -130,6 +130,37 @@ func TestBoundHoldsConcurrently(t *testing.T) {
 	}
 }
 
+// An interval that is no whole number of nanoseconds is rounded against the caller.
+func TestNeverFasterThanTheRate(t *testing.T) {
+	for _, r := range []rate.Limit{3, 7, 999, 1e9 / 3, 6e8} {
+		synctest.Test(t, func(t *testing.T) {
+			l := New(Config{Rate: r})
+			start := time.Now()
+			const n = 1000
+			for range n + 1 {
+				if err := l.Wait(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got, least := time.Since(start).Seconds(), n/float64(r); got < least {
+				t.Errorf("rate %v: %d intervals in %vs, want at least %vs", r, n, got, least)
+			}
+		})
+	}
+}
+
+func TestAllowDoesNotJumpTheQueue(t *testing.T) {
+	l := New(Config{Rate: 1, Burst: 5})
+	l.waiting.Add(1)
+	if l.Allow() {
+		t.Error("Allow took the token of a waiter")
+	}
+	l.waiting.Add(-1)
+	if !l.Allow() {
+		t.Error("Allow is false without waiters")
+	}
+}
+
 func TestWaitPaces(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := New(Config{Rate: 10, Burst: 3})

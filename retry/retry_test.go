@@ -29,6 +29,12 @@ func (f fault) Error() string             { return "fault" }
 func (f fault) Rejected() bool            { return f.rejected }
 func (f fault) RetryAfter() time.Duration { return f.after }
 
+// hintless has the method, has no hint, and hides one.
+type hintless struct{ error }
+
+func (hintless) RetryAfter() time.Duration { return 0 }
+func (h hintless) Unwrap() error           { return h.error }
+
 type status int
 
 func (s status) Error() string       { return fmt.Sprint("status ", int(s)) }
@@ -84,7 +90,7 @@ func TestDo(t *testing.T) {
 		{name: "not retryable", script: []error{retryable(false)}, attempts: 1, last: retryable(false), unchanged: true},
 		{name: "retryable", script: []error{errors.Join(status(404), retryable(true))}, attempts: 2, elapsed: time.Second},
 		{name: "retry after", script: []error{fault{after: 4 * time.Second}}, attempts: 2, elapsed: 4 * time.Second},
-		{name: "retry after below an error without a hint", script: []error{fmt.Errorf("%w", errors.Join(fault{}, fault{after: 4 * time.Second}))}, attempts: 2, elapsed: 4 * time.Second},
+		{name: "retry after below an error without a hint", script: []error{errors.Join(errOp, fmt.Errorf("%w", hintless{fault{after: 4 * time.Second}}))}, attempts: 2, elapsed: 4 * time.Second},
 		{name: "retry after too long", script: []error{fault{after: time.Minute}}, attempts: 1, cause: retry.ErrRetryAfter, last: fault{after: time.Minute}},
 		{name: "retry after ignored", cfg: retry.Config{MaxRetryAfter: -1}, script: []error{fault{after: time.Minute}}, attempts: 2, elapsed: time.Second},
 		{name: "status 503", script: []error{status(503)}, attempts: 2, elapsed: time.Second},
@@ -180,6 +186,12 @@ func TestStopsBeforeTheDeadline(t *testing.T) {
 		if d := time.Since(start); d != 0 {
 			t.Errorf("slept %v", d)
 		}
+		// No time at all is too little too.
+		ctx, cancel = context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		if err := retry.Run(ctx, p, func(context.Context) error { return errOp }); !errors.Is(err, retry.ErrDeadline) {
+			t.Errorf("error %v", err)
+		}
 	})
 }
 
@@ -244,7 +256,7 @@ func TestFirstAttemptGetsTheCallersContext(t *testing.T) {
 func TestNestedRetriesDoNotMultiply(t *testing.T) {
 	for name, wrap := range map[string]func(error) error{
 		"plain":  func(err error) error { return err },
-		"marked": func(err error) error { return retry.After(0, err) },
+		"marked": func(err error) error { return fmt.Errorf("op: %w", retry.After(0, err)) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			outer := retry.New(retry.Config{Schedule: retry.Constant(0)})
@@ -263,15 +275,15 @@ func TestNestedRetriesDoNotMultiply(t *testing.T) {
 	}
 	t.Run("below a second attempt", func(t *testing.T) {
 		p := retry.New(retry.Config{Schedule: retry.Constant(0)})
-		calls := 0
+		attempts, calls := 0, 0
 		retry.Run(t.Context(), p, func(ctx context.Context) error {
-			if _, again := retry.AttemptFrom(ctx); !again {
+			if attempts++; attempts == 1 {
 				return errOp
 			}
 			return retry.Run(ctx, p, func(context.Context) error { calls++; return errOp })
 		})
-		if calls != 2 {
-			t.Errorf("%d inner calls, want one for each outer retry, 2", calls)
+		if attempts != 3 || calls != 2 {
+			t.Errorf("%d attempts, %d inner calls; want 3, and one for each retry", attempts, calls)
 		}
 	})
 }

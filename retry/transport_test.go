@@ -92,6 +92,7 @@ func TestTransport(t *testing.T) {
 		{name: "CONNECT", method: "CONNECT", script: []step{errRefused}, sent: 1, err: errRefused},
 		{name: "invalid header", method: "GET", edit: func(r *http.Request) { r.Header["X\n"] = []string{""} }, script: []step{errOp}, sent: 1, err: errOp},
 		{name: "invalid header value", method: "GET", edit: func(r *http.Request) { r.Header["X"] = []string{"a\nb"} }, script: []step{errOp}, sent: 1, err: errOp},
+		{name: "a tab in a header is valid", method: "GET", edit: func(r *http.Request) { r.Header["X"] = []string{"a\tb"} }, script: []step{errOp}, sent: 2, elapsed: time.Second, status: 200},
 		{name: "invalid method", method: "GET", edit: func(r *http.Request) { r.Method = "G T" }, script: []step{errOp}, sent: 1, err: errOp},
 		{name: "scheme", method: "GET", edit: func(r *http.Request) { r.URL.Scheme = "ftp" }, script: []step{errOp}, sent: 1, err: errOp},
 		{name: "no URL", method: "GET", edit: func(r *http.Request) { r.URL = nil }, script: []step{errOp}, sent: 1, err: errOp},
@@ -193,6 +194,8 @@ func TestTransportCancelledInDelay(t *testing.T) {
 		}), Policy: everySecond(retry.Config{})}
 		time.AfterFunc(time.Millisecond, cancel)
 		req, _ := http.NewRequestWithContext(ctx, "PUT", "http://a.test/", strings.NewReader("x"))
+		second := &reply{Reader: strings.NewReader("x")}
+		req.GetBody = func() (io.ReadCloser, error) { return second, nil }
 		resp, err := rt.RoundTrip(req)
 		var e *retry.Error
 		if resp != nil || !errors.Is(err, context.Canceled) || !errors.As(err, &e) {
@@ -201,10 +204,22 @@ func TestTransportCancelledInDelay(t *testing.T) {
 		if got := e.Last.Error(); got != "server answered 503 Service Unavailable" {
 			t.Errorf("last error %q", got)
 		}
-		if body.closed.Load() == 0 {
-			t.Error("the response that was given up is not closed")
+		if body.closed.Load() == 0 || second.closed.Load() == 0 {
+			t.Error("the response that was given up, or the body for the attempt that was not made, is open")
 		}
 	})
+}
+
+func TestTransportCancelledInAttempt(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	rt := &retry.Transport{Base: roundTrip(func(req *http.Request) (*http.Response, error) {
+		cancel()
+		return answer(req, 503, ""), nil
+	})}
+	req, _ := http.NewRequestWithContext(ctx, "GET", "http://a.test/", nil)
+	if resp, err := rt.RoundTrip(req); err != nil || resp.StatusCode != 503 {
+		t.Errorf("got %v, %v; want the response that came", resp, err)
+	}
 }
 
 // endless is a body that never ends, or never yields anything.

@@ -100,6 +100,23 @@ func TestTrackConcurrently(t *testing.T) {
 	}
 }
 
+type closer func()
+
+func (closer) Read([]byte) (int, error) { return 0, nil }
+func (c closer) Close() error           { c(); return nil }
+
+// What done gives back must not be in use any more.
+func TestTrackEndsAfterClose(t *testing.T) {
+	closed := false
+	resp := &http.Response{Body: closer(func() { closed = true })}
+	Track(resp, func(error) {
+		if !closed {
+			t.Error("done was called before the body was closed")
+		}
+	})
+	resp.Body.Close()
+}
+
 type panicker struct{ io.Reader }
 
 func (panicker) Close() error { panic("close") }
