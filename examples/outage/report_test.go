@@ -1,0 +1,127 @@
+package main
+
+import (
+	"encoding/xml"
+	"errors"
+	"io"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+func render(t *testing.T, o options, e *experiment) string {
+	t.Helper()
+	var b strings.Builder
+	if err := writeReport(&b, o, e); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// wellFormed fails the test unless all elements of the page are closed.
+func wellFormed(t *testing.T, page string) {
+	t.Helper()
+	d := xml.NewDecoder(strings.NewReader(page))
+	for {
+		_, err := d.Token()
+		if errors.Is(err, io.EOF) {
+			return
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+var outside = regexp.MustCompile(`(?i)<script|<link|<img|<iframe|src=|href=|url\(|@import|\son[a-z]+=`)
+
+func TestReport(t *testing.T) {
+	e := staged()
+	page := render(t, options{duration: 100 * time.Second, rate: 100, seed: 7}, e)
+	wellFormed(t, page)
+	if found := outside.FindString(page); found != "" {
+		t.Errorf("not self-contained: %q", found)
+	}
+	for _, want := range []string{
+		"prefers-color-scheme: dark", "-duration 1m40s -rate 100 -seed 7", // how it looks, how to repeat it
+		"slow: answers after 2 s", ">503 bursts<", "reset after half of the body", "capacity grows back", // faults
+		"up to three servers fail", "all fail", "all are back, but weak at first", // shades
+		`class="open"`, `class="half-open"`, `class="closed"`, // breakers
+		"client -&gt; transport", "load in outage",
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("no %q in the page", want)
+		}
+	}
+	for _, broken := range []string{"NaN", "Inf", `d=""`, "ZgotmplZ", "%!", "interrupted"} {
+		if strings.Contains(page, broken) {
+			t.Errorf("%q in the page", broken)
+		}
+	}
+	if got := strings.Count(page, `<path class="line belay"`); got != 3 {
+		t.Errorf("%d lines for belay, want 3", got)
+	}
+}
+
+func TestReportOfLittle(t *testing.T) {
+	e := staged()
+	e.interrupted, e.end, e.samples = true, 50*time.Millisecond, nil
+	for _, c := range e.columns {
+		c.calls = nil
+		c.received = func() [][]time.Duration { return [][]time.Duration{nil, nil} }
+	}
+	page := render(t, options{duration: 100 * time.Second, rate: 100, seed: 7}, e)
+	wellFormed(t, page)
+	if !strings.Contains(page, "interrupted") || strings.Contains(page, "NaN") {
+		t.Error("a run that was interrupted at once is not shown as such")
+	}
+}
+
+func TestReportOfURLs(t *testing.T) {
+	e := staged()
+	e.schedule, e.targets = schedule{}, []string{"<a>.example"}
+	page := render(t, options{duration: time.Minute, rate: 5, urls: []*url.URL{{Host: "<a>.example"}}}, e)
+	wellFormed(t, page)
+	for _, wrong := range []string{"servers fail", "load in outage", "capacity", "NaN"} {
+		if strings.Contains(page, wrong) {
+			t.Errorf("%q in a page about endpoints that are not ours", wrong)
+		}
+	}
+	if found := outside.FindString(page); found != "" {
+		t.Errorf("not self-contained: %q", found)
+	}
+}
+
+func TestDrawing(t *testing.T) {
+	e := staged()
+	d := draw(e)
+	if d.Bucket < 250*time.Millisecond || len(d.Seconds) < 5 || len(d.Seconds) > 18 {
+		t.Errorf("buckets of %v, %d ticks", d.Bucket, len(d.Seconds))
+	}
+	if d.x(0) != plotLeft || d.x(d.span) != plotRight {
+		t.Errorf("the time line goes from %v to %v", d.x(0), d.x(d.span))
+	}
+	for _, bars := range [][]bar{d.Shades, d.Faults[0].Bars, d.Breakers[0].Bars} {
+		for _, b := range bars {
+			if b.X < plotLeft || b.X+b.Width > plotRight+0.1 || b.Width <= 0 {
+				t.Errorf("%+v is outside of the drawing", b)
+			}
+		}
+	}
+	if n := len(d.Breakers[1].Bars); n != 2 {
+		t.Errorf("%d stretches for a breaker that changed once, want 2", n)
+	}
+	if n := len(d.Breakers[3].Bars); n != 0 {
+		t.Errorf("%d stretches for a breaker that does not exist yet, want none", n)
+	}
+}
+
+func TestPlot(t *testing.T) {
+	d := &drawing{Bucket: time.Second, span: 4 * time.Second}
+	got := plot(d, "x", []share{{1, 1}, {1, 2}, {0, 0}, {0, 1}}, share.rate).Path
+	if want := "M196.6 0h0L421.9 70M872.4 140h0"; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+}
