@@ -21,9 +21,11 @@
 //	   │ succeed, then ramp-up          ▼ is over     │ probes fail
 //	   └─────────────────────────── half-open ────────┘
 //
-// Closed, all calls run and their outcomes are counted in a rolling window. The
-// breaker opens when at least MinCalls calls have ended in it and FailureRate of
-// them have failed, or when Consecutive calls in a row have failed.
+// Closed, all calls run and their outcomes are counted in a rolling window. A call
+// is bad if it failed, or took longer than Slow, if that is set. The breaker opens
+// when at least MinCalls calls have ended in the window and FailureRate of them
+// were bad, or SlowRate of them slow; when Consecutive calls in a row were bad; or
+// when all calls in the window were bad and there were AllFailed of them.
 //
 // Open, every call is refused at once with an [*Error]. A breaker that opens anew
 // before it has been closed for as long as it was open stays open for twice as
@@ -49,62 +51,24 @@
 //	Config.MinCalls      20
 //	Config.FailureRate   0.5
 //	Config.Consecutive   20
+//	Config.AllFailed     5
 //	Config.OpenFor       5s
-//	Config.MaxOpenFor    1m0s
+//	Config.MaxOpenFor    20s
 //	Config.Probes        3
 //	Config.ProbesNeeded  2
 //	Config.ProbeLease    30s
 //	Config.RampUp        5s
+//	SetConfig.Size       1024
 package breaker
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 )
-
-// ErrOpen is found by [errors.Is] in every refusal.
-var ErrOpen = errors.New("breaker: open")
-
-// Error is a refusal: the call was not made.
-type Error struct {
-	Name  string // Config.Name
-	State State  // Closed while traffic is ramped up
-	until time.Time
-}
-
-func (e *Error) Error() string {
-	name := "breaker"
-	if e.Name != "" {
-		name = fmt.Sprintf("breaker %q", e.Name)
-	}
-	switch e.State {
-	case HalfOpen:
-		return name + " is half-open and waits for its probes"
-	case Closed:
-		return name + " has just closed and admits only a part of the calls"
-	default:
-		return name + " is open"
-	}
-}
-
-// Is reports whether target is [ErrOpen].
-func (e *Error) Is(target error) bool { return target == ErrOpen }
-
-// Rejected reports true: this process refused the call and sent nothing.
-func (e *Error) Rejected() bool { return true }
-
-// RetryAfter returns the time until the breaker probes, 0 if that is now or not
-// known.
-func (e *Error) RetryAfter() time.Duration {
-	if e.until.IsZero() {
-		return 0
-	}
-	return max(0, time.Until(e.until))
-}
 
 // State is the state of a [Breaker].
 type State uint8
@@ -142,36 +106,25 @@ const (
 
 // A Breaker guards one backend. It is safe for concurrent use, starts no
 // goroutine, and needs no Close. Make it with [New].
+//
+// While it is closed, a call costs no lock and, unless Slow is set, at most one
+// look at the clock; while it is open, a refusal costs neither.
 type Breaker struct {
-	cfg   Config
-	epoch time.Time // of all times below
-	rand  func() float64
+	cfg     Config
+	epoch   time.Time // of all times that are durations
+	rand    func() float64
+	set     *fuse // of the Set that it belongs to, or nil
+	current atomic.Pointer[episode]
 
-	mu         sync.Mutex
-	state      State
-	generation uint64 // grows with each change of state
-	window     window
-	inARow     int           // failures since the last success
-	since      time.Duration // when the state began
-	reopen     time.Duration // Open: when probing begins
-	refusal    *Error        // Open: what every call gets
-	asked      time.Duration // until when a Retry-After asks to wait
+	mu         sync.Mutex // held to change the state, and for all below
+	mode       Mode
+	timer      *time.Timer   // ends the open episode
 	lastOpen   time.Duration // how long it was, or is, to be open
 	streak     int           // times opened without a healthy time in between
-	ramping    bool          // Closed: not all calls are admitted yet
-	share      float64       // Closed, ramping: of a call, admitted but not used
-	running    int           // Closed: calls not done yet
-
-	probes    []probe // HalfOpen: those begun, the ignored ones excepted
-	succeeded int
-	failed    int
-}
-
-// A probe is a call in half-open state.
-type probe struct {
-	sequence uint64 // 0: the place is free
-	expires  time.Duration
-	reported bool
+	dropped    bool          // by its Set
+	history    []Transition
+	events     []observed // not delivered yet
+	delivering bool
 }
 
 // New returns a closed Breaker. It panics if cfg is not valid.
@@ -179,28 +132,48 @@ func New(cfg Config) *Breaker {
 	if err := cfg.Validate(); err != nil {
 		panic(err.Error())
 	}
-	cfg = cfg.withDefaults()
-	return &Breaker{
-		cfg:    cfg,
-		epoch:  time.Now(),
-		rand:   rand.Float64,
-		window: window{step: max(1, cfg.Window/steps)},
-		probes: make([]probe, cfg.Probes),
-	}
+	b := &Breaker{cfg: cfg.withDefaults(), epoch: time.Now(), rand: rand.Float64}
+	e := b.closed(Auto)
+	e.b, e.epoch = b, b.epoch
+	b.current.Store(e)
+	return b
 }
 
 // Do calls op unless b refuses, which returns an [*Error] without calling it.
 // Otherwise op's value and error come back unchanged.
 func Do[T any](ctx context.Context, b *Breaker, op func(context.Context) (T, error)) (T, error) {
-	permit, err := b.Allow()
-	if err != nil {
+	e := b.current.Load()
+	if e.path.Load() == refuse {
 		var zero T
-		return zero, err
+		return zero, e.refusal
+	}
+	return guard(ctx, b, e, op)
+}
+
+// guard is Do when an open breaker has not spared us the work.
+func guard[T any](ctx context.Context, b *Breaker, e *episode, op func(context.Context) (T, error)) (T, error) {
+	permit := Permit{episode: e}
+	if e.path.Load() != admit {
+		var err error
+		if permit, err = b.allow(ctx); err != nil {
+			var zero T
+			return zero, err
+		}
 	}
 	outcome := Failure // if op panics or calls runtime.Goexit
-	defer func() { permit.Done(outcome) }()
+	settled := false
+	defer func() {
+		if !settled {
+			permit.done(ctx, outcome, 0)
+		}
+	}()
 	v, err := op(ctx)
-	outcome = b.cfg.Classify(ctx, err)
+	if err == nil && b.cfg.Classify == nil {
+		outcome = Success
+		settled = permit.settled() || permit.succeed()
+	} else {
+		outcome = b.cfg.classify(ctx, err)
+	}
 	return v, err
 }
 
@@ -219,10 +192,5 @@ func Wrap[In, T any](b *Breaker, fn func(context.Context, In) (T, error)) func(c
 	}
 }
 
-// State returns the current state. An open breaker whose time is over stays open
-// until a call comes to probe with.
-func (b *Breaker) State() State {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.state
-}
+// State returns the current state.
+func (b *Breaker) State() State { return b.current.Load().state }

@@ -26,6 +26,12 @@ func steady(cfg Config) *Breaker {
 	return b
 }
 
+// sleep lets time pass, and the timers of the last moment too.
+func sleep(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
 // tripped returns a Breaker that has just opened for 5 seconds.
 func tripped(t *testing.T, cfg Config) *Breaker {
 	t.Helper()
@@ -56,6 +62,9 @@ func TestSteps(t *testing.T) {
 		{"recent failures are not", "ff9ff", Config{MinCalls: 4, Consecutive: -1}, Open},
 		{"ignored calls do not count", "fffiiii", Config{MinCalls: 4, Consecutive: -1}, Closed},
 		{"rate off", "ssffffff", Config{MinCalls: 2, FailureRate: -1, Consecutive: -1}, Closed},
+		{"all of a few calls", "ffff5f", Config{AllFailed: 5}, Open},
+		{"all but one of a few calls", "sffffff", Config{AllFailed: 5}, Closed},
+		{"all since the success left the window", "s9ff1fff", Config{AllFailed: 5}, Open},
 		{"consecutive", "ffsfff", Config{Consecutive: 3}, Open},
 		{"not consecutive", "ffsffsff", Config{Consecutive: 3}, Closed},
 		{"consecutive across an ignored call", "ffif", Config{Consecutive: 3}, Open},
@@ -79,10 +88,13 @@ func TestSteps(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
+				if tt.cfg.AllFailed == 0 {
+					tt.cfg.AllFailed = -1
+				}
 				b := steady(tt.cfg)
 				for i, step := range tt.script {
 					if step >= '0' && step <= '9' {
-						time.Sleep(time.Duration(step-'0') * time.Second)
+						sleep(time.Duration(step-'0') * time.Second)
 						continue
 					}
 					err := Run(t.Context(), b, func(context.Context) error {
@@ -109,7 +121,7 @@ func TestSteps(t *testing.T) {
 func TestRefusal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := tripped(t, Config{Name: "search"})
-		time.Sleep(2 * time.Second)
+		sleep(2 * time.Second)
 		err := Run(t.Context(), b, fail)
 		e, ok := errors.AsType[*Error](err)
 		if !ok || e.Name != "search" || e.State != Open || !e.Rejected() || !errors.Is(err, ErrOpen) {
@@ -118,10 +130,10 @@ func TestRefusal(t *testing.T) {
 		if d := e.RetryAfter(); d != 3*time.Second {
 			t.Errorf("RetryAfter %v, want 3s", d)
 		}
-		if got, want := err.Error(), `breaker "search" is open`; got != want {
+		if got, want := err.Error(), `breaker "search" is open: 1 calls in a row failed or were slow`; got != want {
 			t.Errorf("text %q, want %q", got, want)
 		}
-		time.Sleep(time.Hour)
+		sleep(time.Hour)
 		if d := e.RetryAfter(); d != 0 {
 			t.Errorf("RetryAfter %v when it is over", d)
 		}
@@ -132,14 +144,14 @@ func TestRefusal(t *testing.T) {
 func TestRetryAfterOfAnEarlierEpisode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := tripped(t, Config{RampUp: -1})
-		time.Sleep(5 * time.Second)
+		sleep(5 * time.Second)
 		p, _ := b.Allow()
-		p.done(Failure, time.Minute)
+		p.done(t.Context(), Failure, time.Minute)
 		Run(t.Context(), b, succeed)
 		Run(t.Context(), b, succeed)
-		time.Sleep(5 * time.Second)
+		sleep(5 * time.Second)
 		Run(t.Context(), b, fail)
-		if d := b.reopen - b.since; d != 5*time.Second {
+		if d := b.lastOpen; d != 5*time.Second {
 			t.Errorf("open for %v, want 5s", d)
 		}
 	})
@@ -150,7 +162,7 @@ func TestOpenTimeIsJittered(t *testing.T) {
 	for range 1000 {
 		b := New(Config{Consecutive: 1})
 		Run(t.Context(), b, fail)
-		d := b.reopen - b.since
+		d := b.lastOpen
 		least, most = min(least, d), max(most, d)
 	}
 	if least < 4*time.Second || least > 4100*time.Millisecond || most > 5*time.Second || most < 4900*time.Millisecond {
@@ -208,7 +220,7 @@ func TestProbesAreNeverLost(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := tripped(t, Config{})
-				time.Sleep(5 * time.Second)
+				sleep(5 * time.Second)
 				for range 2 {
 					done := make(chan any)
 					go func() {
@@ -228,7 +240,7 @@ func TestProbesAreNeverLost(t *testing.T) {
 	t.Run("never reported", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			b := tripped(t, Config{})
-			time.Sleep(5 * time.Second)
+			sleep(5 * time.Second)
 			lost := make([]Permit, 3)
 			for i := range lost {
 				lost[i], _ = b.Allow()
@@ -236,7 +248,7 @@ func TestProbesAreNeverLost(t *testing.T) {
 			if err := Run(t.Context(), b, succeed); !errors.Is(err, ErrOpen) {
 				t.Errorf("a fourth probe ran: %v", err)
 			}
-			time.Sleep(30 * time.Second)
+			sleep(30 * time.Second)
 			Run(t.Context(), b, succeed)
 			for i := range lost {
 				lost[i].Done(Failure) // the first has lost its place, the others count
@@ -249,9 +261,9 @@ func TestProbesAreNeverLost(t *testing.T) {
 	t.Run("lease over and the place taken", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			b := tripped(t, Config{Probes: 1})
-			time.Sleep(5 * time.Second)
+			sleep(5 * time.Second)
 			lost, _ := b.Allow()
-			time.Sleep(30 * time.Second)
+			sleep(30 * time.Second)
 			probe, err := b.Allow()
 			if err != nil {
 				t.Fatal(err)
@@ -278,7 +290,7 @@ func TestLateResultsChangeNothing(t *testing.T) {
 				early[i], _ = b.Allow()
 			}
 			Run(t.Context(), b, fail)
-			time.Sleep(5 * time.Second)
+			sleep(5 * time.Second)
 			probe, err := b.Allow()
 			if err != nil {
 				t.Fatal(err)
@@ -305,7 +317,7 @@ func TestLateResultsChangeNothing(t *testing.T) {
 func TestDoneCountsOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := tripped(t, Config{})
-		time.Sleep(5 * time.Second)
+		sleep(5 * time.Second)
 		p, _ := b.Allow()
 		copied := p
 		p.Done(Success)
@@ -329,13 +341,20 @@ func TestDoneCountsOnce(t *testing.T) {
 	if s := closed.State(); s != Closed {
 		t.Errorf("%v after one failure reported twice, want closed", s)
 	}
+	free := steady(Config{Consecutive: 1, FailureRate: -1, AllFailed: -1})
+	p, _ = free.Allow()
+	p.Done(Success)
+	p.Done(Failure)
+	if s := free.State(); s != Closed {
+		t.Errorf("%v after a success reported anew as a failure, want closed", s)
+	}
 	new(Permit).Done(Failure) // the permit of a refusal
 }
 
 func TestProbesInFlightNeverExceedTheirNumber(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := tripped(t, Config{RampUp: -1})
-		time.Sleep(5 * time.Second)
+		sleep(5 * time.Second)
 		var running, most, ran atomic.Int64
 		var wg sync.WaitGroup
 		for range 500 {
@@ -361,7 +380,7 @@ func TestProbesInFlightNeverExceedTheirNumber(t *testing.T) {
 func TestRampUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := tripped(t, Config{})
-		time.Sleep(5 * time.Second)
+		sleep(5 * time.Second)
 		Run(t.Context(), b, succeed)
 		Run(t.Context(), b, succeed)
 		other, err := b.Allow()
@@ -381,11 +400,37 @@ func TestRampUp(t *testing.T) {
 				time.Sleep(10 * time.Millisecond)
 			}
 		}
+		if b.current.Load().path.Load() != admit {
+			t.Error("calls still ask when the ramp-up is over")
+		}
 		// The share at the middle of each second.
 		for i, want := range []int{19, 37, 55, 73, 91, 100} {
 			if got := admitted[i]; got < want-1 || got > want+1 {
 				t.Errorf("second %d: %d %% admitted, want %d", i, got, want)
 			}
+		}
+	})
+}
+
+// A breaker that nobody needs any more leaves nothing behind: a bubble does not end
+// while a goroutine runs in it.
+func TestStartsNoGoroutine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for range 1000 {
+			Run(t.Context(), New(Config{Consecutive: 1}), fail)
+		}
+	})
+}
+
+// An open time of nothing must not make a call open and probe without end.
+func TestShortestOpenTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := steady(Config{Consecutive: 1, OpenFor: 1, MaxOpenFor: 1})
+		for range 100 {
+			if err := Run(t.Context(), b, fail); err != errDown {
+				t.Fatal(err)
+			}
+			sleep(1)
 		}
 	})
 }

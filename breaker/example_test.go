@@ -2,10 +2,13 @@ package breaker_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"time"
 
 	"github.com/belay-go/belay/breaker"
@@ -22,7 +25,7 @@ func ExampleDo() {
 	// Output:
 	// connection refused
 	// connection refused
-	// breaker "users" is open
+	// breaker "users" is open: 2 calls in a row failed or were slow
 }
 
 func ExampleRun() {
@@ -96,4 +99,88 @@ func ExampleTransport() {
 		fmt.Println(host == server.URL, b.State())
 	}
 	// Output: true open
+}
+
+// Each tenant's shard has a breaker of its own.
+func ExampleSet() {
+	shards := breaker.NewSet(breaker.SetConfig[string]{
+		Config: func(tenant string) breaker.Config {
+			return breaker.Config{Name: "shard of " + tenant}
+		},
+	})
+	query := func(tenant string) error {
+		return breaker.Run(context.Background(), shards.Get(tenant), func(context.Context) error {
+			if tenant == "acme" {
+				return errors.New("disk full")
+			}
+			return nil
+		})
+	}
+
+	for range 5 {
+		query("acme")
+	}
+	fmt.Println(query("acme"))
+	fmt.Println(query("globex"))
+	// Output:
+	// breaker "shard of acme" is open: all of 5 calls failed or were slow
+	// <nil>
+}
+
+// A health page shows the breakers of a client.
+func ExampleTransport_All() {
+	transport := &breaker.Transport{Base: roundTrip(func(*http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: 200, Body: http.NoBody}, nil
+	})}
+	client := &http.Client{Transport: transport}
+	client.Get("http://users.test/")
+
+	health := func(w http.ResponseWriter, _ *http.Request) {
+		page := map[string]string{}
+		for host, b := range transport.All() {
+			s := b.Stats()
+			page[host] = s.State.String() + ", " + s.Reason
+		}
+		json.NewEncoder(w).Encode(page)
+	}
+
+	w := httptest.NewRecorder()
+	health(w, httptest.NewRequest("GET", "/health/backends", nil))
+	fmt.Print(w.Body)
+	// Output: {"http://users.test":"closed, 1 of at least 20 calls in the window"}
+}
+
+// Changes of state go to the log.
+func ExampleConfig_observe() {
+	logger := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{
+		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey {
+				return slog.Attr{}
+			}
+			return a
+		},
+	}))
+	b := breaker.New(breaker.Config{
+		Name:        "users",
+		Consecutive: 2,
+		Observe: func(ctx context.Context, e breaker.Event) {
+			if e.Kind == breaker.Changed {
+				logger.WarnContext(ctx, "breaker "+e.Transition.To.String(), "name", e.Name, "reason", e.Transition.Reason)
+			}
+		},
+	})
+
+	for range 2 {
+		breaker.Run(context.Background(), b, func(context.Context) error { return errors.New("down") })
+	}
+	// Output: level=WARN msg="breaker open" name=users reason="2 calls in a row failed or were slow"
+}
+
+// Work on the backend is announced: nobody calls it, and everybody knows why.
+func ExampleBreaker_Trip() {
+	b := breaker.New(breaker.Config{Name: "users"})
+	b.Trip(10*time.Minute, errors.New("maintenance until 10:30"))
+
+	fmt.Println(breaker.Run(context.Background(), b, func(context.Context) error { return nil }))
+	// Output: breaker "users" is open: maintenance until 10:30
 }

@@ -21,12 +21,15 @@ type model struct {
 	probes     []*modelPermit // by place; nil: free
 	share      float64
 	permits    []*modelPermit
+	looked     time.Duration // the quarter of Slow in which calls in flight were looked at
 }
 
 type modelCall struct {
-	at     time.Duration
-	failed bool
+	at           time.Duration
+	failed, slow bool
 }
+
+func (c modelCall) bad() bool { return c.failed || c.slow }
 
 type modelPermit struct {
 	generation int
@@ -36,11 +39,15 @@ type modelPermit struct {
 	failed     bool
 }
 
-func (m *model) allow(now time.Duration) *modelPermit {
+// tick is what time alone does.
+func (m *model) tick(now time.Duration) {
 	if m.state == Open && now >= m.reopen {
 		m.state, m.since, m.probes = HalfOpen, now, make([]*modelPermit, m.cfg.Probes)
 		m.generation++
 	}
+}
+
+func (m *model) allow(now time.Duration) *modelPermit {
 	p := &modelPermit{generation: m.generation, began: now}
 	switch m.state {
 	case Open:
@@ -61,9 +68,59 @@ func (m *model) allow(now time.Duration) *modelPermit {
 			}
 			m.share--
 		}
+		if m.cfg.CountInFlight && now/(m.cfg.Slow/4) != m.looked {
+			m.looked = now / (m.cfg.Slow / 4)
+			if m.judge(now) {
+				return nil
+			}
+		}
 		m.permits = append(m.permits, p)
 	}
 	return p
+}
+
+// overdue counts the calls of this generation that run for too long.
+func (m *model) overdue(now time.Duration) (n int) {
+	if !m.cfg.CountInFlight {
+		return 0
+	}
+	quarter := m.cfg.Slow / 4
+	for _, p := range m.permits {
+		if p.generation == m.generation && !p.done && now/quarter-p.began/quarter > 4 {
+			n++
+		}
+	}
+	return n
+}
+
+// judge opens the breaker if it must, and reports that.
+func (m *model) judge(now time.Duration) bool {
+	inARow := 0
+	for i := len(m.calls) - 1; i >= 0 && m.calls[i].bad(); i-- {
+		inARow++
+	}
+	step := m.cfg.Window / steps
+	overdue := m.overdue(now)
+	calls, bad, slow := overdue, overdue, overdue
+	for _, c := range m.calls {
+		if c.at/step > now/step-steps {
+			calls++
+			if c.bad() {
+				bad++
+			}
+			if c.slow {
+				slow++
+			}
+		}
+	}
+	if inARow >= m.cfg.Consecutive ||
+		m.cfg.AllFailed > 0 && bad == calls && calls >= m.cfg.AllFailed ||
+		calls >= m.cfg.MinCalls && float64(bad) >= m.cfg.FailureRate*float64(calls) ||
+		calls >= m.cfg.MinCalls && m.cfg.SlowRate > 0 && float64(slow) >= m.cfg.SlowRate*float64(calls) {
+		m.open(now)
+		return true
+	}
+	return false
 }
 
 // running counts the calls of this generation that are not done.
@@ -78,6 +135,7 @@ func (m *model) running() (n int) {
 
 func (m *model) done(p *modelPermit, o Outcome, now time.Duration) {
 	p.done = true
+	tooLong := m.cfg.Slow > 0 && now-p.began > m.cfg.Slow
 	if p.generation != m.generation {
 		return
 	}
@@ -90,7 +148,7 @@ func (m *model) done(p *modelPermit, o Outcome, now time.Duration) {
 			m.probes[place] = nil
 			return
 		}
-		p.reported, p.failed = true, o == Failure
+		p.reported, p.failed = true, o == Failure || tooLong
 		good, bad := 0, 0
 		for _, q := range m.probes {
 			if q != nil && q.reported && q.failed {
@@ -101,6 +159,7 @@ func (m *model) done(p *modelPermit, o Outcome, now time.Duration) {
 		}
 		if good >= m.cfg.ProbesNeeded {
 			m.state, m.since, m.calls, m.share = Closed, now, nil, 0
+			m.looked = 0
 			m.generation++
 		} else if bad > m.cfg.Probes-m.cfg.ProbesNeeded {
 			m.open(now)
@@ -110,26 +169,10 @@ func (m *model) done(p *modelPermit, o Outcome, now time.Duration) {
 	if o == Ignored {
 		return
 	}
-	m.calls = append(m.calls, modelCall{now, o == Failure})
-	if o != Failure {
-		return
-	}
-	inARow := 0
-	for i := len(m.calls) - 1; i >= 0 && m.calls[i].failed; i-- {
-		inARow++
-	}
-	step := m.cfg.Window / steps
-	calls, failures := 0, 0
-	for _, c := range m.calls {
-		if c.at/step > now/step-steps {
-			calls++
-			if c.failed {
-				failures++
-			}
-		}
-	}
-	if inARow >= m.cfg.Consecutive || calls >= m.cfg.MinCalls && float64(failures) >= m.cfg.FailureRate*float64(calls) {
-		m.open(now)
+	call := modelCall{now, o == Failure, tooLong}
+	m.calls = append(m.calls, call)
+	if call.bad() {
+		m.judge(now)
 	}
 }
 
@@ -162,9 +205,9 @@ func play(t *testing.T, ops []byte, cfg Config) {
 			arg := int(op >> 3)
 			switch op % 8 {
 			case 0:
-				time.Sleep(time.Duration(arg) * 100 * time.Millisecond)
+				sleep(time.Duration(arg) * 100 * time.Millisecond)
 			case 1:
-				time.Sleep(time.Duration(arg) * time.Second)
+				sleep(time.Duration(arg) * time.Second)
 			case 2, 3, 4:
 				real, err := b.Allow()
 				p := m.allow(now)
@@ -187,18 +230,21 @@ func play(t *testing.T, ops []byte, cfg Config) {
 				m.done(running[k].model, o, now)
 				running = append(running[:k], running[k+1:]...)
 			}
-			if b.state != m.state {
-				t.Fatalf("op %d at %v: state %v, the model's %v", i, now, b.state, m.state)
+			m.tick(time.Since(start))
+			if b.State() != m.state {
+				t.Fatalf("op %d at %v: state %v, the model's %v", i, now, b.State(), m.state)
 			}
 		}
 	})
 }
 
 var modelConfigs = []Config{
-	{MinCalls: 4, Consecutive: 5},
-	{MinCalls: 3, FailureRate: 0.3, Consecutive: 1 << 30, Window: 2 * time.Second, RampUp: -1},
+	{MinCalls: 4, Consecutive: 5, AllFailed: -1},
+	{MinCalls: 3, FailureRate: 0.3, Consecutive: 1 << 30, Window: 2 * time.Second, RampUp: -1, AllFailed: 2},
 	{Consecutive: 2, Probes: 1, OpenFor: time.Second, ProbeLease: 3 * time.Second, MaxOpenFor: 10 * time.Second},
 	{Consecutive: 1, Probes: 5, ProbesNeeded: 1, OpenFor: 300 * time.Millisecond, ProbeLease: time.Second, RampUp: time.Second},
+	{MinCalls: 5, FailureRate: 0.6, SlowRate: 0.3, Slow: time.Second, OpenFor: time.Second},
+	{MinCalls: 5, Slow: 2 * time.Second, CountInFlight: true, OpenFor: time.Second, RampUp: -1},
 }
 
 func TestModel(t *testing.T) {

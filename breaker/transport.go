@@ -2,16 +2,14 @@ package breaker
 
 import (
 	"errors"
+	"fmt"
 	"iter"
-	"maps"
 	"net/http"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/belay-go/belay/internal/httpbody"
 	"github.com/belay-go/belay/internal/httpfield"
-	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
 // Transport is an [http.RoundTripper] that guards requests with breakers. The
@@ -35,22 +33,26 @@ type Transport struct {
 	// It takes precedence over Breaker.
 	For func(*http.Request) *Breaker
 	// Config is that of the breakers that Transport makes when neither Breaker nor
-	// For is set, one for each scheme and host. Their name is "scheme://host". The
-	// 1,024 used first are kept.
+	// For is set, one for each scheme and host. Their name is "scheme://host". It
+	// keeps 1,024 of them, as a Set does.
 	Config Config
 
 	// Classify gives the outcome of a response; err is nil, or the error that ended
 	// its body early. nil means the rules above.
 	Classify func(resp *http.Response, err error) Outcome
 
-	mu    sync.Mutex // held to add a breaker
-	order *simplelru.LRU[origin, struct{}]
-	made  atomic.Pointer[map[origin]*Breaker]
+	// TripOn opens the breaker at once if it reports true for a response, for as
+	// long as its Retry-After asks, or for OpenFor. nil: no single response does.
+	TripOn func(*http.Response) bool
+
+	once sync.Once // makes set, or err
+	set  *Set[origin]
+	err  error
 }
 
 type origin struct{ scheme, host string }
 
-const maxOrigins = 1024
+func (o origin) String() string { return o.scheme + "://" + o.host }
 
 var (
 	errNotMade    = errors.New("breaker: Transport: a Breaker that was not made by New")
@@ -65,7 +67,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	var permit Permit
 	if err == nil {
-		permit, err = b.Allow()
+		permit, err = b.allow(req.Context())
 	}
 	if err != nil {
 		if req.Body != nil {
@@ -75,15 +77,18 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	outcome := Failure // if Base panics or calls runtime.Goexit
 	var hint time.Duration
-	defer func() { permit.done(outcome, hint) }()
+	defer func() { permit.done(req.Context(), outcome, hint) }()
 
 	resp, err := t.base().RoundTrip(req)
 	if resp == nil && err == nil {
 		err = errNoResponse
 	}
 	if err != nil {
-		outcome = b.cfg.Classify(req.Context(), err)
+		outcome = b.cfg.classify(req.Context(), err)
 		return nil, err
+	}
+	if t.TripOn != nil && t.TripOn(resp) {
+		b.Trip(min(httpfield.RetryAfter(resp.Header), b.cfg.MaxOpenFor), fmt.Errorf("tripped by a response with status %d", resp.StatusCode))
 	}
 	outcome = t.classify(resp, nil)
 	if outcome == Failure {
@@ -96,11 +101,11 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		httpbody.Track(resp, func(err error) {
 			o := Success
 			if err != nil {
-				if o = b.cfg.Classify(req.Context(), err); o == Failure {
+				if o = b.cfg.classify(req.Context(), err); o == Failure {
 					o = t.classify(resp, err)
 				}
 			}
-			rest.Done(o)
+			rest.done(req.Context(), o, 0)
 		})
 	}
 	return resp, nil
@@ -109,11 +114,11 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 // All returns the breakers that Transport has made, by "scheme://host".
 func (t *Transport) All() iter.Seq2[string, *Breaker] {
 	return func(yield func(string, *Breaker) bool) {
-		made := t.made.Load()
-		if made == nil {
+		t.once.Do(t.prepare)
+		if t.set == nil {
 			return
 		}
-		for o, b := range *made {
+		for o, b := range t.set.All() {
 			if !yield(o.String(), b) {
 				return
 			}
@@ -157,51 +162,29 @@ func (t *Transport) breaker(req *http.Request) (*Breaker, error) {
 		if t.For != nil {
 			b = t.For(req)
 		}
-		if b != nil && b.cfg.Classify == nil {
+		if b != nil && b.current.Load() == nil {
 			return nil, errNotMade
 		}
 		return b, nil
+	}
+	t.once.Do(t.prepare)
+	if t.err != nil {
+		return nil, t.err
 	}
 	var o origin
 	if req.URL != nil {
 		o = origin{req.URL.Scheme, req.URL.Host}
 	}
-	if m := t.made.Load(); m != nil {
-		if b := (*m)[o]; b != nil {
-			return b, nil
-		}
-	}
-	return t.add(o)
+	return t.set.Get(o), nil
 }
 
-// add copies the map: origins are few and looked up on every request.
-func (t *Transport) add(o origin) (*Breaker, error) {
-	if err := t.Config.Validate(); err != nil {
-		return nil, err
+func (t *Transport) prepare() {
+	if t.err = t.Config.Validate(); t.err != nil {
+		return
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	var made map[origin]*Breaker
-	if m := t.made.Load(); m != nil {
-		if b := (*m)[o]; b != nil {
-			return b, nil
-		}
-		made = maps.Clone(*m)
-	} else {
-		made = make(map[origin]*Breaker)
-		t.order, _ = simplelru.NewLRU[origin, struct{}](maxOrigins, nil)
-	}
-	if t.order.Len() == maxOrigins {
-		oldest, _, _ := t.order.RemoveOldest()
-		delete(made, oldest)
-	}
-	t.order.Add(o, struct{}{})
-	cfg := t.Config
-	cfg.Name = o.String()
-	b := New(cfg)
-	made[o] = b
-	t.made.Store(&made)
-	return b, nil
+	t.set = NewSet(SetConfig[origin]{Config: func(o origin) Config {
+		cfg := t.Config
+		cfg.Name = o.String()
+		return cfg
+	}})
 }
-
-func (o origin) String() string { return o.scheme + "://" + o.host }

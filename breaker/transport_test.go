@@ -106,6 +106,7 @@ func TestTransportOutcomes(t *testing.T) {
 				b = breaker.New(breaker.Config{Consecutive: 1, Probes: 1, RampUp: -1})
 				breaker.Run(t.Context(), b, func(context.Context) error { return errDown })
 				time.Sleep(5 * time.Second)
+				synctest.Wait()
 				exchange()
 				want := map[breaker.Outcome]breaker.State{
 					breaker.Success: breaker.Closed, breaker.Failure: breaker.Open, breaker.Ignored: breaker.HalfOpen,
@@ -125,14 +126,14 @@ func TestTransportRefuses(t *testing.T) {
 			sent++
 			return nil, errReset
 		})}
-		for range 20 {
+		for range 5 {
 			get(t, rt, "http://a.test/")
 		}
 		reqBody := newBody("data", io.EOF)
 		req, _ := http.NewRequestWithContext(t.Context(), "POST", "http://a.test/", reqBody)
 		_, err := rt.RoundTrip(req)
 		e, ok := errors.AsType[*breaker.Error](err)
-		if !ok || e.Name != "http://a.test" || sent != 20 || reqBody.closed != 1 {
+		if !ok || e.Name != "http://a.test" || sent != 5 || reqBody.closed != 1 {
 			t.Errorf("error %v, sent %d times, body closed %d times", err, sent, reqBody.closed)
 		}
 	})
@@ -232,8 +233,29 @@ func TestTransportClassify(t *testing.T) {
 	}
 }
 
+func TestTransportTripOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := breaker.New(breaker.Config{})
+		rt := &breaker.Transport{
+			Breaker: b,
+			Base: roundTrip(func(*http.Request) (*http.Response, error) {
+				return &http.Response{StatusCode: 429, Header: http.Header{"Retry-After": {"7"}}, Body: http.NoBody}, nil
+			}),
+			TripOn: func(resp *http.Response) bool { return resp.StatusCode == 429 },
+		}
+		if resp, err := get(t, rt, "http://a.test/"); err != nil || resp.StatusCode != 429 {
+			t.Fatal(resp, err)
+		}
+		_, err := get(t, rt, "http://a.test/")
+		e, ok := errors.AsType[*breaker.Error](err)
+		if !ok || e.RetryAfter() != 7*time.Second || !strings.Contains(err.Error(), "tripped by a response with status 429") {
+			t.Errorf("error %v", err)
+		}
+	})
+}
+
 func TestTransportRetryAfterLengthensTheOpenTime(t *testing.T) {
-	for field, want := range map[string]time.Duration{"1": 5 * time.Second, "20": 20 * time.Second, "3600": time.Minute} {
+	for field, want := range map[string]time.Duration{"1": 5 * time.Second, "15": 15 * time.Second, "3600": 20 * time.Second} {
 		synctest.Test(t, func(t *testing.T) {
 			b := breaker.New(breaker.Config{Consecutive: 2})
 			rt := &breaker.Transport{Breaker: b, Base: roundTrip(func(*http.Request) (*http.Response, error) {
@@ -262,6 +284,7 @@ func TestTransportProbeWithoutEnd(t *testing.T) {
 		b := breaker.New(breaker.Config{Consecutive: 1, Probes: 1, RampUp: -1})
 		breaker.Run(t.Context(), b, func(context.Context) error { return errDown })
 		time.Sleep(5 * time.Second)
+		synctest.Wait()
 		rt := &breaker.Transport{Breaker: b, Base: roundTrip(func(*http.Request) (*http.Response, error) {
 			return &http.Response{StatusCode: 200, Body: newBody("", io.EOF)}, nil
 		})}

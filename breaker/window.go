@@ -1,46 +1,109 @@
 package breaker
 
-import "time"
+import (
+	"runtime"
+	"sync/atomic"
+	"time"
+	"unsafe"
+)
 
 // steps is the number of parts that a window moves in.
 const steps = 10
 
+// kind is how a call counts.
+type kind uint8
+
+const (
+	good kind = iota
+	failed
+	slow // but not failed
+	slowAndFailed
+	kinds
+)
+
+// counts are calls of the last ten steps, by kind.
+type counts [kinds]int
+
+func (c counts) calls() int  { return c[good] + c.bad() }
+func (c counts) bad() int    { return c[failed] + c[slow] + c[slowAndFailed] }
+func (c counts) failed() int { return c[failed] + c[slowAndFailed] }
+func (c counts) slow() int   { return c[slow] + c[slowAndFailed] }
+
 // window counts calls over the last ten steps of time, the current one, which is
-// not over yet, included.
+// not over yet, included. It has no lock. Goroutines count in different stripes,
+// if they can, since one shared counter costs more than the whole rest of a call.
 type window struct {
 	step    time.Duration
-	current int64 // number of the newest step
-	buckets [steps]bucket
+	newest  atomic.Int64 // a step that was current not long ago
+	stripes []stripe
 }
 
-type bucket struct{ calls, failures int }
+// number returns the number of the step that now is in. It is that of the last
+// call, mostly, which saves a division.
+func (w *window) number(now time.Duration) uint32 {
+	n := w.newest.Load()
+	if uint64(now)-uint64(n)*uint64(w.step) >= uint64(w.step) {
+		n = int64(now / w.step)
+		w.newest.Store(n)
+	}
+	return uint32(n)
+}
 
-func (w *window) add(now time.Duration, failed bool) {
-	w.advance(now)
-	b := &w.buckets[w.current%steps]
-	b.calls++
-	if failed {
-		b.failures++
+// A stripe has a cell for each step and kind: the number of the step that it
+// counts for, in the upper half, and the count.
+type stripe struct {
+	cells [steps][kinds]atomic.Uint64
+	_     [64]byte // to the next stripe
+}
+
+// maxStripes bounds the memory of a window, at 3 KiB.
+const maxStripes = 8
+
+func newWindow(step time.Duration) *window {
+	n := 1
+	for n < 4*runtime.GOMAXPROCS(0) && n < maxStripes {
+		n *= 2
+	}
+	return &window{step: step, stripes: make([]stripe, n)}
+}
+
+// add counts a call that ended at now.
+func (w *window) add(now time.Duration, k kind) {
+	// Goroutines differ in where their stacks are.
+	var here byte
+	h := uint64(uintptr(unsafe.Pointer(&here))>>11) * 0x9E3779B97F4A7C15
+	n := w.number(now)
+	cell := &w.stripes[h>>32&uint64(len(w.stripes)-1)].cells[n%steps][k]
+	for {
+		old := cell.Load()
+		next := old + 1
+		if tag := uint32(old >> 32); later(tag, n) {
+			return // the call ended a whole window ago, and we come to say so now
+		} else if tag != n {
+			next = uint64(n)<<32 | 1
+		}
+		if cell.CompareAndSwap(old, next) {
+			return
+		}
 	}
 }
 
-func (w *window) sum(now time.Duration) (calls, failures int) {
-	w.advance(now)
-	for _, b := range w.buckets {
-		calls += b.calls
-		failures += b.failures
-	}
-	return calls, failures
-}
+// later reports whether step a comes after b. The numbers wrap, and a cell can be
+// untouched for as long as that takes, so that only a little later is later.
+func later(a, b uint32) bool { return a-b-1 < 1<<16 }
 
-// advance forgets what is older than the window. A time before the newest step,
-// from a caller that read the clock early, counts as that step.
-func (w *window) advance(now time.Duration) {
-	n := int64(now / w.step)
-	for i := max(w.current+1, n-steps+1); i <= n; i++ {
-		w.buckets[i%steps] = bucket{}
+// sum adds up what is in the window at now.
+func (w *window) sum(now time.Duration) (c counts) {
+	n := uint32(now / w.step)
+	for i := range w.stripes {
+		for j := range w.stripes[i].cells {
+			for k := range kinds {
+				v := w.stripes[i].cells[j][k].Load()
+				if tag := uint32(v >> 32); n-tag < steps || later(tag, n) {
+					c[k] += int(uint32(v))
+				}
+			}
+		}
 	}
-	w.current = max(w.current, n)
+	return c
 }
-
-func (w *window) reset() { w.buckets = [steps]bucket{} }

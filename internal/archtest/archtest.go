@@ -166,7 +166,8 @@ func compareDefaults(doc string, configs ...any) (problems []string) {
 			if !field.IsExported() || v.Field(i).IsZero() {
 				continue
 			}
-			name := v.Type().Name() + "." + field.Name
+			typ, _, _ := strings.Cut(v.Type().Name(), "[") // of a generic type
+			name := typ + "." + field.Name
 			row, ok := rows[name]
 			delete(rows, name)
 			switch field.Type.Kind() {

@@ -34,7 +34,9 @@ var topLevel = []string{
 
 // goStatements are the places in the patterns and leaves that start a goroutine
 // ("package/file.go:function"), each with the reason why it ends.
-var goStatements = map[string]string{}
+var goStatements = map[string]string{
+	"retry/race.go:run": "the first attempt of a hedged call: it ends with the operation, whose context the race ends",
+}
 
 // A rule holds for each package of its kind.
 type rule struct {

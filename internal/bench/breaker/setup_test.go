@@ -1,8 +1,8 @@
 // Package breaker_test measures belay's circuit breaker beside its peers.
 //
 // The floors are a direct call behind one read of a state word (consecutive), a
-// direct call and one clock read (window), and the read of the state word alone
-// (two-step, open).
+// direct call and one clock read (window) or two (slow), and the read of the state
+// word alone (two-step, open).
 package breaker_test
 
 import (
@@ -25,6 +25,8 @@ func BenchmarkBreaker(b *testing.B) {
 	b.Run("closed-consecutive-par", consecutivePar)
 	b.Run("closed-window", window)
 	b.Run("closed-window-par", windowPar)
+	b.Run("closed-slow", slow)
+	b.Run("closed-slow-par", slowPar)
 	b.Run("two-step", twoStep)
 	b.Run("two-step-par", twoStepPar)
 	b.Run("open", open)
@@ -39,8 +41,10 @@ func init() {
 
 // All breakers are set alike, as far as they can be set.
 var (
-	belayConsecutive = breaker.Config{FailureRate: -1, Consecutive: 5, OpenFor: time.Hour}
-	belayWindow      = breaker.Config{Window: 10 * time.Second, MinCalls: 20, FailureRate: 0.5, Consecutive: -1, OpenFor: time.Hour}
+	belayConsecutive = breaker.Config{FailureRate: -1, AllFailed: -1, Consecutive: 5, OpenFor: time.Hour}
+	belayWindow      = breaker.Config{Window: 10 * time.Second, MinCalls: 20, FailureRate: 0.5, Consecutive: -1, AllFailed: -1, OpenFor: time.Hour}
+
+	belaySlow = breaker.Config{Window: 10 * time.Second, MinCalls: 20, Slow: time.Minute, SlowRate: 0.5, Consecutive: -1, AllFailed: -1, OpenFor: time.Hour}
 
 	gobreakerConsecutive = gobreaker.Settings{
 		Timeout:     time.Hour,

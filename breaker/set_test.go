@@ -1,0 +1,186 @@
+package breaker
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestSet(t *testing.T) {
+	s := NewSet(SetConfig[int]{})
+	one := s.Get(1)
+	if s.Get(1) != one || s.Get(2) == one || one.Stats().Name != "1" || s.Len() != 2 {
+		t.Error("not one breaker for each key")
+	}
+	var keys []int
+	for k, b := range s.All() {
+		keys = append(keys, k)
+		if b != s.Get(k) {
+			t.Error("All yields another breaker")
+		}
+	}
+	slices.Sort(keys)
+	if !slices.Equal(keys, []int{1, 2}) {
+		t.Errorf("keys %v", keys)
+	}
+	if !s.Remove(1) || s.Remove(1) || s.Len() != 1 || s.Get(1) == one {
+		t.Error("Remove does not remove")
+	}
+}
+
+func TestSetEvicts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := NewSet(SetConfig[string]{Size: 3})
+		s.Get("a").Trip(time.Hour, nil)
+		s.Get("b")
+		s.Get("c")
+		has := func(want string) {
+			t.Helper()
+			var keys []string
+			for k := range s.All() {
+				keys = append(keys, k)
+			}
+			slices.Sort(keys)
+			if got := fmt.Sprint(keys); got != want {
+				t.Errorf("kept %v, want %v", got, want)
+			}
+		}
+		s.Get("d") // in place of the oldest closed one
+		has("[a c d]")
+		s.Get("c").Trip(time.Minute, nil)
+		s.Get("d").Trip(2*time.Minute, nil)
+		s.Get("e") // in place of the one that probes next
+		has("[a d e]")
+		s.Get("e").Force(ForcedOpen)
+		sleep(10 * time.Minute) // d is half-open, and probes now
+		s.Get("f")
+		has("[a e f]")
+		s.Get("f").Force(ForcedOpen)
+		s.Get("g") // in place of a, as e and f never probe
+		has("[e f g]")
+	})
+}
+
+// When most breakers are open, the fault is probably on this side.
+func TestSetOverrules(t *testing.T) {
+	overruled := 0
+	s := NewSet(SetConfig[int]{MaxOpenFraction: 0.5, Config: func(int) Config {
+		return Config{Observe: func(_ context.Context, e Event) {
+			if e.Kind == Overruled {
+				overruled++
+			}
+		}}
+	}})
+	admits := func(k int) bool {
+		p, err := s.Get(k).Allow()
+		p.Done(Failure)
+		return err == nil
+	}
+	for i := range 4 {
+		s.Get(i).Trip(time.Hour, nil)
+	}
+	if admits(0) || s.Overruled() {
+		t.Error("overruled with 4 keys")
+	}
+	for i := range 4 {
+		s.Get(4 + i)
+	}
+	if admits(0) || s.Overruled() {
+		t.Error("overruled with half of the breakers open")
+	}
+	s.Get(4).Trip(time.Hour, nil)
+	if !admits(0) || !s.Overruled() || overruled != 1 {
+		t.Errorf("not overruled with 5 of 8 breakers open; %d events", overruled)
+	}
+	if st := s.Get(0).Stats(); st.State != Open || st.Calls != 0 {
+		t.Errorf("a call that was admitted so counts: %+v", st)
+	}
+	s.Get(4).Reset()
+	if admits(0) {
+		t.Error("overruled after one has closed")
+	}
+	s.Remove(7)
+	if !admits(0) {
+		t.Error("not overruled with 4 of 7 open")
+	}
+	for i := range 3 {
+		s.Remove(i)
+	}
+	if admits(3) || s.fuse.tripped.Load() != 1 {
+		t.Errorf("open breakers that were removed still count: %d", s.fuse.tripped.Load())
+	}
+}
+
+func TestSetOverrulesWithoutObserver(t *testing.T) {
+	s := NewSet(SetConfig[int]{MaxOpenFraction: 0.5})
+	for i := range 5 {
+		s.Get(i).Trip(time.Hour, nil)
+	}
+	if err := Run(t.Context(), s.Get(0), succeed); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestSetConcurrently(t *testing.T) {
+	s := NewSet(SetConfig[int]{Size: 50, MaxOpenFraction: 0.9})
+	var wg sync.WaitGroup
+	for g := range 8 {
+		wg.Go(func() {
+			for i := range 2000 {
+				b := s.Get((i*7 + g) % 100)
+				switch i % 5 {
+				case 0:
+					b.Trip(time.Hour, nil)
+				case 1:
+					b.Reset()
+				case 2:
+					s.Remove(i % 100)
+				default:
+					if p, err := b.Allow(); err == nil {
+						p.Done(Success)
+					}
+				}
+				if s.Len() > 50 {
+					t.Errorf("%d breakers", s.Len())
+				}
+			}
+		})
+	}
+	wg.Wait()
+	open := int64(0)
+	for _, b := range s.All() {
+		if b.State() != Closed {
+			open++
+		}
+	}
+	if got := s.fuse.tripped.Load(); got != open {
+		t.Errorf("counts %d open breakers, there are %d", got, open)
+	}
+}
+
+func TestSetErrors(t *testing.T) {
+	for _, cfg := range []SetConfig[int]{{Size: -1}, {MaxOpenFraction: -0.1}, {MaxOpenFraction: 1}} {
+		if cfg.Validate() == nil {
+			t.Errorf("%+v is valid", cfg)
+		}
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("NewSet does not panic")
+		}
+	}()
+	NewSet(SetConfig[int]{Size: -1})
+}
+
+func TestSetGetDoesNotAllocate(t *testing.T) {
+	s := NewSet(SetConfig[origin]{})
+	o := origin{"http", "a.test"}
+	s.Get(o)
+	if n := testing.AllocsPerRun(1000, func() { s.Get(o) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
