@@ -67,6 +67,8 @@ func TestSteps(t *testing.T) {
 		{"all since the success left the window", "s9ff1fff", Config{AllFailed: 5}, Open},
 		{"consecutive", "ffsfff", Config{Consecutive: 3}, Open},
 		{"not consecutive", "ffsffsff", Config{Consecutive: 3}, Closed},
+		{"not consecutive, and nothing else counts", "ffsffsff", Config{Consecutive: 3, FailureRate: -1}, Closed},
+		{"consecutive, and nothing else counts", "ffsfff", Config{Consecutive: 3, FailureRate: -1}, Open},
 		{"consecutive across an ignored call", "ffif", Config{Consecutive: 3}, Open},
 
 		{"open refuses", "frr4r", Config{Consecutive: 1}, Open},

@@ -234,24 +234,24 @@ func TestTransportClassify(t *testing.T) {
 }
 
 func TestTransportTripOn(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := breaker.New(breaker.Config{})
-		rt := &breaker.Transport{
-			Breaker: b,
-			Base: roundTrip(func(*http.Request) (*http.Response, error) {
-				return &http.Response{StatusCode: 429, Header: http.Header{"Retry-After": {"7"}}, Body: http.NoBody}, nil
-			}),
-			TripOn: func(resp *http.Response) bool { return resp.StatusCode == 429 },
-		}
-		if resp, err := get(t, rt, "http://a.test/"); err != nil || resp.StatusCode != 429 {
-			t.Fatal(resp, err)
-		}
-		_, err := get(t, rt, "http://a.test/")
-		e, ok := errors.AsType[*breaker.Error](err)
-		if !ok || e.RetryAfter() != 7*time.Second || !strings.Contains(err.Error(), "tripped by a response with status 429") {
-			t.Errorf("error %v", err)
-		}
-	})
+	for field, want := range map[string]time.Duration{"": 5 * time.Second, "7": 7 * time.Second, "3600": 20 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			rt := &breaker.Transport{
+				Base: roundTrip(func(*http.Request) (*http.Response, error) {
+					return &http.Response{StatusCode: 429, Header: http.Header{"Retry-After": {field}}, Body: http.NoBody}, nil
+				}),
+				TripOn: func(resp *http.Response) bool { return resp.StatusCode == 429 },
+			}
+			if resp, err := get(t, rt, "http://a.test/"); err != nil || resp.StatusCode != 429 {
+				t.Fatal(resp, err)
+			}
+			_, err := get(t, rt, "http://a.test/")
+			e, ok := errors.AsType[*breaker.Error](err)
+			if !ok || e.RetryAfter() != want || !strings.Contains(err.Error(), "tripped by a response with status 429") {
+				t.Errorf("Retry-After %q: %v, want %v", field, err, want)
+			}
+		})
+	}
 }
 
 func TestTransportRetryAfterLengthensTheOpenTime(t *testing.T) {
