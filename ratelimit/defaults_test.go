@@ -6,4 +6,6 @@ import (
 	"github.com/belay-go/belay/internal/archtest"
 )
 
-func TestDefaults(t *testing.T) { archtest.Defaults(t, Config{}.withDefaults()) }
+func TestDefaults(t *testing.T) {
+	archtest.Defaults(t, Config{}.withDefaults(), BulkheadConfig{}.withDefaults(), KeyedConfig[string]{}.withDefaults())
+}

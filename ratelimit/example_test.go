@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"time"
 
 	"github.com/belay-go/belay/ratelimit"
@@ -61,4 +62,224 @@ func ExampleTransport() {
 	defer resp.Body.Close()
 	fmt.Println(resp.Status)
 	// Output: 200 OK
+}
+
+func ExampleLimiter_AllowN() {
+	limiter := ratelimit.New(ratelimit.Config{Rate: rate.Every(time.Hour), Burst: 10})
+	fmt.Println(limiter.AllowN(time.Now(), 8), limiter.AllowN(time.Now(), 8))
+	// Output: true false
+}
+
+// A call that takes more than one token waits for all of them, and is refused at once
+// if there can never be as many.
+func ExampleLimiter_WaitN() {
+	limiter := ratelimit.New(ratelimit.Config{Rate: 1000, Burst: 100})
+	fmt.Println(limiter.WaitN(context.Background(), 50))
+	fmt.Println(limiter.WaitN(context.Background(), 500))
+	// Output:
+	// <nil>
+	// ratelimit: not sent: ratelimit: more than the limit holds
+}
+
+func ExampleLimiter_Take() {
+	limiter := ratelimit.New(ratelimit.Config{Rate: rate.Every(time.Hour), Burst: 3})
+	d := limiter.Take(2)
+	fmt.Println(d.OK, d.Remaining)
+	d = limiter.Take(2)
+	fmt.Println(d.OK, d.Remaining, d.RetryAfter.Round(time.Minute))
+	// Output:
+	// true 1
+	// false 1 1h0m0s
+}
+
+// An API that is billed by tokens says what a call has cost when it answers. An
+// estimate is paid first, and corrected then.
+func ExampleLimiter_Charge() {
+	perMinute := ratelimit.New(ratelimit.Config{Rate: 90_000. / 60, Burst: 90_000})
+	complete := func(ctx context.Context, prompt string) (billed int, err error) {
+		charge, err := perMinute.Charge(ctx, 20+len(prompt)/4)
+		if err != nil {
+			return 0, err
+		}
+		billed = 700 // as the response says
+		charge.Settle(billed)
+		return billed, nil
+	}
+	fmt.Println(complete(context.Background(), "Say something."))
+	fmt.Println(perMinute.Tokens() < 90_000-650)
+	// Output:
+	// 700 <nil>
+	// true
+}
+
+// Calls for which nobody waits let the others go first.
+func ExampleLowPriority() {
+	limiter := ratelimit.New(ratelimit.Config{Rate: 1000, Burst: 10})
+	reindex := func(ctx context.Context) error {
+		return limiter.Wait(ratelimit.LowPriority(ctx))
+	}
+	fmt.Println(reindex(context.Background()))
+	// Output: <nil>
+}
+
+// Ten per second and a hundred per minute, and neither is spent in vain.
+func ExampleAll() {
+	limits := ratelimit.All(
+		ratelimit.New(ratelimit.Config{Rate: 10, Burst: 10}),
+		ratelimit.New(ratelimit.Config{Rate: 100. / 60, Burst: 100}),
+	)
+	client := &http.Client{Transport: &ratelimit.Transport{Limiter: limits}}
+	_ = client
+	fmt.Println(limits.Wait(context.Background()))
+	// Output: <nil>
+}
+
+// Each tenant has a limit of its own, the big ones a higher one.
+func ExampleKeyed_Allow() {
+	tenants := ratelimit.NewKeyed(ratelimit.KeyedConfig[string]{
+		For: func(tenant string) (rate.Limit, int) {
+			if tenant == "acme" {
+				return 100, 200
+			}
+			return 1, 1
+		},
+	})
+	fmt.Println(tenants.Allow("acme"), tenants.Allow("acme"))
+	fmt.Println(tenants.Allow("initech"), tenants.Allow("initech"))
+	// Output:
+	// true true
+	// true false
+}
+
+func ExampleKeyed_Take() {
+	clients := ratelimit.NewKeyed(ratelimit.KeyedConfig[string]{Rate: rate.Every(time.Hour), Burst: 100})
+	fmt.Println(clients.Take("a", 30).Remaining, clients.Take("b", 1).Remaining, clients.Len())
+	clients.Delete("a")
+	fmt.Println(clients.Take("a", 1).Remaining)
+	// Output:
+	// 70 99 2
+	// 99
+}
+
+// A client of many hosts is polite to each of them.
+func ExampleKeyed_Wait() {
+	hosts := ratelimit.NewKeyed(ratelimit.KeyedConfig[string]{Rate: 5, Burst: 5})
+	client := &http.Client{Transport: &ratelimit.Transport{
+		Wait: func(r *http.Request) error { return hosts.Wait(r.Context(), r.URL.Host) },
+	}}
+	_ = client
+	fmt.Println(hosts.Wait(context.Background(), "a.example"), hosts.WaitN(context.Background(), "b.example", 2))
+	// Output: <nil> <nil>
+}
+
+// Four reports may be made at once, and four more may wait.
+func ExampleBulkhead() {
+	reports := ratelimit.NewBulkhead(ratelimit.BulkheadConfig{Limit: 4})
+	text, err := ratelimit.Do(context.Background(), reports, func(ctx context.Context) (string, error) {
+		return "a report", nil
+	})
+	fmt.Println(text, err)
+
+	err = ratelimit.Run(context.Background(), reports, func(ctx context.Context) error {
+		fmt.Println(reports.Stats().InUse, "under way")
+		return nil
+	})
+	fmt.Println(err)
+	// Output:
+	// a report <nil>
+	// 1 under way
+	// <nil>
+}
+
+func ExampleBulkhead_Acquire() {
+	uploads := ratelimit.NewBulkhead(ratelimit.BulkheadConfig{Limit: 2})
+	permit, err := uploads.Acquire(context.Background())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer permit.Done()
+	fmt.Println("uploading")
+	// Output: uploading
+}
+
+func ExampleBulkhead_Allow() {
+	one := ratelimit.NewBulkhead(ratelimit.BulkheadConfig{Limit: 1})
+	first, err := one.Allow()
+	fmt.Println(err)
+	_, err = one.Allow()
+	fmt.Println(errors.Is(err, ratelimit.ErrFull))
+	first.Done()
+	// Output:
+	// <nil>
+	// true
+}
+
+// Large jobs take more places than small ones.
+func ExampleBulkhead_AllowN() {
+	memory := ratelimit.NewBulkhead(ratelimit.BulkheadConfig{Limit: 8})
+	large, err := memory.AllowN(6)
+	fmt.Println(err)
+	_, err = memory.AllowN(3)
+	fmt.Println(err)
+	large.Done()
+	// Output:
+	// <nil>
+	// ratelimit: not sent: ratelimit: no place is free
+}
+
+// Wrap makes a function that fits wherever the unlimited one did.
+func ExampleWrap() {
+	thumbnails := ratelimit.NewBulkhead(ratelimit.BulkheadConfig{Limit: 2})
+	resize := ratelimit.Wrap(thumbnails, func(ctx context.Context, name string) (string, error) {
+		return "small " + name, nil
+	})
+	fmt.Println(resize(context.Background(), "cat.png"))
+	// Output: small cat.png <nil>
+}
+
+// A server that limits each client's address, behind one proxy.
+func ExampleMiddleware() {
+	clientIP := ratelimit.ClientIP(netip.MustParsePrefix("10.0.0.0/8"))
+	clients := ratelimit.NewKeyed(ratelimit.KeyedConfig[netip.Addr]{Rate: rate.Every(time.Minute), Burst: 2})
+	limit := ratelimit.Middleware(func(r *http.Request) ratelimit.Decision {
+		return clients.Take(clientIP(r), 1)
+	})
+	handler := limit(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintln(w, "hello")
+	}))
+
+	for range 3 {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.RemoteAddr = "10.1.2.3:4567"
+		r.Header.Set("X-Forwarded-For", "2001:db8::1")
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, r)
+		fmt.Printf("%d %s %q\n", w.Code, w.Header().Get("RateLimit"), w.Header().Get("Retry-After"))
+	}
+	// Output:
+	// 200 "default";r=1;t=60 ""
+	// 200 "default";r=0;t=60 ""
+	// 429 "default";r=0;t=60 "60"
+}
+
+// A limit that is tried out before it is enforced.
+func ExampleMiddleware_dryRun() {
+	limiter := ratelimit.New(ratelimit.Config{Rate: rate.Every(time.Hour)})
+	tried := ratelimit.Middleware(func(r *http.Request) ratelimit.Decision {
+		if d := limiter.Take(1); !d.OK {
+			fmt.Println("would refuse", r.URL)
+		}
+		return ratelimit.Decision{OK: true}
+	})
+	handler := tried(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	for range 2 {
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, httptest.NewRequest("GET", "/a", nil))
+		fmt.Println(w.Code)
+	}
+	// Output:
+	// 200
+	// would refuse /a
+	// 200
 }

@@ -1,4 +1,5 @@
-// Package ratelimit keeps calls within an agreed rate.
+// Package ratelimit keeps calls within an agreed rate, and within a number that may
+// be under way at once.
 //
 // A [Limiter] is made once for what has the limit and shared by all calls to it:
 //
@@ -22,37 +23,59 @@
 //
 // A waiting call takes its token when its turn comes, first come, first served,
 // and not before. One that leaves the queue early has taken nothing, so nothing
-// is lost. While calls wait, Allow is false: it does not jump the queue.
+// is lost. While calls wait, Allow is false: it does not jump the queue. Calls of
+// [LowPriority] wait behind the others.
+//
+// # Which limiter
+//
+//	what is limited                                use
+//	calls per second to one backend                Limiter
+//	the same for each client, tenant or host       Keyed
+//	calls under way at once                        Bulkhead
+//	several rates at once: per second, per minute  All
+//	what a call costs shows afterwards             Limiter.Charge
+//	requests of an http.Client                     Transport
+//	requests to a server                           Middleware
+//
+// The README beside this package tells how to choose burst and queue, and what
+// differs from golang.org/x/time/rate.
 //
 // # Defaults
 //
-//	Config.Burst  1
+//	Config.Burst         1
+//	Config.Queue         1024
+//	KeyedConfig.Burst    1
+//	KeyedConfig.MaxKeys  65536
+//	KeyedConfig.Queue    1024
 package ratelimit
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/time/rate"
 )
 
+// Why a call was refused. Apart from ErrLimited they are the Cause of an [Error].
 var (
 	// ErrLimited is found by [errors.Is] in every refusal.
 	ErrLimited = errors.New("ratelimit: limited")
 	// ErrDeadline says that the call's turn would come after the context's
 	// deadline, which itself has not passed.
 	ErrDeadline = errors.New("ratelimit: no token before the deadline")
+	// ErrFull says that there was no place: none in the queue or, for a call that
+	// does not wait, none in the [Bulkhead].
+	ErrFull = errors.New("ratelimit: no place is free")
+	// ErrTooLarge says that the call asks for more than can ever be had at once.
+	ErrTooLarge = errors.New("ratelimit: more than the limit holds")
 )
 
 // Error is a refusal: the call was not made.
 type Error struct {
-	// Cause is ErrDeadline, the cause of the context's end, or the error of a
-	// foreign Waiter.
+	// Cause is ErrDeadline, ErrFull, ErrTooLarge, the cause of the context's end, or
+	// the error of a foreign Waiter or Acquirer.
 	Cause error
 
 	after time.Duration
@@ -89,53 +112,17 @@ func (e *Error) Timeout() bool {
 // to be let through; 0 if that is not known.
 func (e *Error) RetryAfter() time.Duration { return e.after }
 
-// Config describes a [Limiter].
-type Config struct {
-	// Rate is the number of calls per second. It is required; [rate.Every] makes
-	// one from an interval, and [rate.Inf] means no limit.
-	Rate rate.Limit
-	// Burst is the number of calls that may be made at once after a time without
-	// any. 0 means 1.
-	Burst int
-}
-
-// Validate reports everything that is wrong with c, or nil.
-func (c Config) Validate() error {
-	var errs []error
-	if !(c.Rate > 0) {
-		errs = append(errs, fmt.Errorf("ratelimit: Config.Rate is %v, want more than 0", c.Rate))
-	}
-	if c.Burst < 0 {
-		errs = append(errs, fmt.Errorf("ratelimit: Config.Burst is %d, want 1 or more, or 0 for 1", c.Burst))
-	}
-	if c.Rate > 0 && float64(interval(c.Rate))*float64(c.withDefaults().Burst) > math.MaxInt64/4 {
-		errs = append(errs, fmt.Errorf("ratelimit: Config.Burst of %d at a Rate of %v takes more than 70 years to fill", c.Burst, c.Rate))
-	}
-	return errors.Join(errs...)
-}
-
-func (c Config) withDefaults() Config {
-	c.Burst = cmp.Or(c.Burst, 1)
-	return c
-}
-
-// interval is the time between two tokens, rounded up so that the rate is never
-// exceeded, and bounded so that sums of two of them do not overflow.
-func interval(r rate.Limit) time.Duration {
-	return time.Duration(min(math.Ceil(float64(time.Second)/float64(r)), math.MaxInt64/2))
-}
-
 // A Limiter lets calls through at a limited rate. It is safe for concurrent use,
 // starts no goroutine, and needs no Close. A nil *Limiter has no limit. Make it
 // with [New].
+//
+// To take no tokens is always allowed; to take a negative number panics.
 type Limiter struct {
-	interval time.Duration // between two tokens; 0: no limit
-	full     time.Duration // from an empty bucket to a full one
-	epoch    time.Time
-
-	fullAt  atomic.Int64  // when the bucket will be full, in ns after epoch
-	waiting atomic.Int64  // calls in Wait that queue
-	turn    chan struct{} // held by the call at the head of the queue
+	epoch   time.Time
+	bucket  atomic.Pointer[bucket]
+	line    line
+	given   time.Duration // worth of the tokens given back so far; guarded by line.mu
+	observe observer
 }
 
 // New returns a Limiter whose bucket is full. It panics if cfg is not valid.
@@ -144,85 +131,139 @@ func New(cfg Config) *Limiter {
 		panic(err.Error())
 	}
 	cfg = cfg.withDefaults()
-	l := &Limiter{epoch: time.Now(), turn: make(chan struct{}, 1)}
-	if cfg.Rate != rate.Inf {
-		l.interval = interval(cfg.Rate)
-		l.full = l.interval * time.Duration(cfg.Burst)
+	l := &Limiter{epoch: time.Now(), observe: cfg.Observe}
+	b := &bucket{terms: newTerms(cfg.Rate, cfg.Burst)}
+	if cfg.StartEmpty {
+		b.fullAt.Store(int64(b.full))
 	}
+	l.bucket.Store(b)
+	l.line.places = max(0, cfg.Queue)
+	l.line.take = func(w *waiter) (after time.Duration) {
+		w.receipt, after = l.pay(w.n)
+		return after
+	}
+	l.line.most, l.line.longest = l.most, l.longest
 	return l
 }
 
-// Allow reports whether a call may be made now, and counts it if so.
+// Allow reports whether a call may be made now, and takes a token for it if so.
 func (l *Limiter) Allow() bool {
-	if l == nil || l.interval == 0 {
+	if l == nil {
 		return true
 	}
-	if l.waiting.Load() > 0 {
-		return false
+	ok := l.admit(1)
+	l.observe.decided(1, ok)
+	return ok
+}
+
+// AllowN reports whether n tokens are there at time t, and takes them if so. A t
+// that others are already ahead of makes the answer stricter, never laxer.
+func (l *Limiter) AllowN(t time.Time, n int) bool {
+	if check(n); l == nil || n == 0 {
+		return true
 	}
-	return l.take() <= 0
+	ok := l.line.waiting.Load() == 0
+	if ok {
+		_, _, after := l.takeAt(min(max(0, t.Sub(l.epoch)), longest), n)
+		ok = after <= 0
+	}
+	l.observe.decided(n, ok)
+	return ok
 }
 
 // Wait blocks until a call may be made. It returns an [*Error] at once if that
-// would be after the deadline of ctx, and when ctx ends first.
-func (l *Limiter) Wait(ctx context.Context) error {
+// would be after the deadline of ctx or the queue is full, and when ctx ends first.
+func (l *Limiter) Wait(ctx context.Context) error { return l.WaitN(ctx, 1) }
+
+// WaitN blocks until there are n tokens, and takes them. It returns an [*Error] at
+// once if n is more than Burst, if it would take longer than to the deadline of ctx,
+// or if the queue is full, and when ctx ends first.
+func (l *Limiter) WaitN(ctx context.Context, n int) error {
+	check(n)
 	if ctx.Err() != nil {
-		return &Error{Cause: context.Cause(ctx)}
+		err := &Error{Cause: context.Cause(ctx)}
+		if l != nil {
+			l.observe.waited(ctx, n, time.Time{}, err)
+		}
+		return err
 	}
-	if l.Allow() {
+	if l == nil || n == 0 {
 		return nil
 	}
-	ahead := l.waiting.Add(1) - 1
-	defer l.waiting.Add(-1)
-	if deadline, ok := ctx.Deadline(); ok {
-		// Those ahead may leave the queue, so this is the longest it can take.
-		longest := l.after(time.Since(l.epoch)) + time.Duration(ahead)*l.interval
-		if time.Until(deadline) < longest {
-			return &Error{Cause: ErrDeadline, after: longest}
+	if l.admit(n) {
+		if l.observe != nil {
+			l.observe.waited(ctx, n, time.Time{}, nil)
 		}
+		return nil
 	}
-	// Senders on a full channel are served in the order of their coming.
-	select {
-	case l.turn <- struct{}{}:
-		defer func() { <-l.turn }()
-	case <-ctx.Done():
-		return &Error{Cause: context.Cause(ctx)}
+	return l.queue(ctx, &waiter{n: n})
+}
+
+func (l *Limiter) queue(ctx context.Context, w *waiter) error {
+	var since time.Time
+	if l.observe != nil {
+		since = time.Now()
 	}
-	for {
-		if ctx.Err() != nil {
-			return &Error{Cause: context.Cause(ctx)}
-		}
-		after := l.take()
-		if after <= 0 {
-			return nil
-		}
-		timer := time.NewTimer(after)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-		}
+	err := l.line.wait(ctx, w)
+	l.observe.waited(ctx, w.n, since, err)
+	return err
+}
+
+// A Decision is the answer to a call that does not wait, with what there is to know
+// about it.
+type Decision struct {
+	// OK says that the call may be made.
+	OK bool
+	// Remaining is the number of tokens left.
+	Remaining int
+	// RetryAfter is how long the tokens would have had to be waited for. It is 0 if
+	// OK, and if there will never be as many.
+	RetryAfter time.Duration
+	// ResetAfter is how long it would take, without further calls, until the bucket
+	// is full.
+	ResetAfter time.Duration
+
+	// Burst is how many tokens the bucket holds, and Window the time in which as
+	// many flow in; 0 if there is no limit.
+	Burst  int
+	Window time.Duration
+}
+
+// Take takes n tokens if they are there, and tells how things stand then.
+func (l *Limiter) Take(n int) Decision {
+	check(n)
+	if l == nil {
+		return Decision{OK: true, Remaining: math.MaxInt, Burst: math.MaxInt}
+	}
+	var after time.Duration
+	ok := n == 0 || l.line.waiting.Load() == 0
+	if ok {
+		_, _, after = l.take(n)
+		ok = after <= 0
+	} else if n <= l.most() {
+		after = l.line.estimateNew(n)
+	}
+	b, fullAt := l.state()
+	d := b.decision(fullAt, time.Since(l.epoch))
+	if d.OK = ok; after != never {
+		d.RetryAfter = max(0, after)
+	}
+	l.observe.decided(n, d.OK)
+	return d
+}
+
+// check panics if a call asks for a negative number.
+func check(n int) {
+	if n < 0 {
+		panic(fmt.Sprintf("ratelimit: asked for %d, want 0 or more", n))
 	}
 }
 
-// take takes a token if there is one, and otherwise returns the time until there
-// will be, changing nothing.
-func (l *Limiter) take() time.Duration {
-	now := time.Since(l.epoch)
-	for {
-		fullAt := l.fullAt.Load()
-		// A now from before another's take only makes this stricter.
-		next := max(time.Duration(fullAt), now) + l.interval
-		if after := next - now - l.full; after > 0 {
-			return after
-		}
-		if l.fullAt.CompareAndSwap(fullAt, int64(next)) {
-			return 0
-		}
+// admit takes n tokens if they are there and nobody waits for them.
+func (l *Limiter) admit(n int) bool {
+	if l.line.waiting.Load() > 0 {
+		return false
 	}
-}
-
-// after returns the time until there will be a token.
-func (l *Limiter) after(now time.Duration) time.Duration {
-	return max(time.Duration(l.fullAt.Load()), now) + l.interval - now - l.full
+	_, _, after := l.take(n)
+	return after <= 0
 }

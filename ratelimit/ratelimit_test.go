@@ -29,16 +29,16 @@ func newReference(cfg Config) *reference {
 	return r
 }
 
-func (r *reference) allow(now time.Duration) bool {
+func (r *reference) allow(now time.Duration, n int) bool {
 	r.tokens.Add(r.tokens, new(big.Rat).Mul(r.rate, big.NewRat(int64(now-r.last), int64(time.Second))))
 	if r.tokens.Cmp(r.burst) > 0 {
 		r.tokens.Set(r.burst)
 	}
 	r.last = now
-	if r.tokens.Cmp(big.NewRat(1, 1)) < 0 {
+	if r.tokens.Cmp(big.NewRat(int64(n), 1)) < 0 {
 		return false
 	}
-	r.tokens.Sub(r.tokens, big.NewRat(1, 1))
+	r.tokens.Sub(r.tokens, big.NewRat(int64(n), 1))
 	return true
 }
 
@@ -56,7 +56,7 @@ func TestAllowAgreesWithReferences(t *testing.T) {
 				time.Sleep(time.Duration(r.Float64() * 3 * float64(time.Second) / float64(cfg.Rate)))
 				for range r.IntN(5) {
 					now := time.Since(start)
-					want := ref.allow(now)
+					want := ref.allow(now, 1)
 					if got := l.Allow(); got != want {
 						t.Fatalf("%+v, seed %d, step %d at %v: %v, want %v", cfg, seed, i, now, got, want)
 					}
@@ -91,7 +91,7 @@ func FuzzBound(f *testing.F) {
 			start := time.Now()
 			var granted []time.Duration
 			for _, w := range waits {
-				time.Sleep(time.Duration(float64(w) / 100 * float64(l.interval)))
+				time.Sleep(time.Duration(float64(w) / 100 * float64(interval(cfg.Rate))))
 				for range 3 {
 					if l.Allow() {
 						granted = append(granted, time.Since(start))
@@ -110,23 +110,115 @@ func FuzzBound(f *testing.F) {
 	})
 }
 
+// On a real clock, with the goroutines' readings of it out of order, the bound holds
+// and nothing is refused that was there.
 func TestBoundHoldsConcurrently(t *testing.T) {
-	l := New(Config{Rate: 500_000, Burst: 100})
-	start := time.Now()
-	var granted atomic.Int64
+	for _, perSecond := range []rate.Limit{500_000, 1_000_000} {
+		l := New(Config{Rate: perSecond, Burst: 100})
+		k := NewKeyed(KeyedConfig[int]{Rate: perSecond, Burst: 100})
+		start := time.Now()
+		var granted, byKey atomic.Int64
+		var wg sync.WaitGroup
+		for w := range 16 {
+			wg.Go(func() {
+				for range 20_000 {
+					if l.Allow() {
+						granted.Add(1)
+					}
+					if k.Allow(w % 2) {
+						byKey.Add(1)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		bound := 100 + float64(perSecond)*time.Since(start).Seconds()
+		if float64(granted.Load()) > bound || float64(byKey.Load()) > 2*bound {
+			t.Errorf("%d granted, %d by key, bound %v for each", granted.Load(), byKey.Load(), bound)
+		}
+	}
+}
+
+// P6: with a generous limit each call must be let through, at whatever moment between
+// its begin and its end it is thought to happen; a stale time would refuse some.
+func TestP6NoRefusalWithTokensLeft(t *testing.T) {
+	l := New(Config{Rate: 1e9, Burst: 100_000}) // full again in 0.1 ms
+	k := NewKeyed(KeyedConfig[int]{Rate: 1e9, Burst: 100_000})
 	var wg sync.WaitGroup
-	for range 16 {
+	for range 8 {
 		wg.Go(func() {
 			for range 20_000 {
-				if l.Allow() {
-					granted.Add(1)
+				if !l.Allow() || !k.Allow(1) || !l.Take(1).OK {
+					t.Error("refused")
+					return
 				}
 			}
 		})
 	}
 	wg.Wait()
-	if bound := 100 + 500_000*time.Since(start).Seconds(); float64(granted.Load()) > bound {
-		t.Errorf("%d granted, bound %v", granted.Load(), bound)
+}
+
+// P6: histories of concurrent calls on a limit that does not refill in the meantime are
+// those of some order: what remains after each grant is another number.
+func TestP6Linearizable(t *testing.T) {
+	l := New(Config{Rate: rate.Every(time.Hour), Burst: 4000})
+	var mu sync.Mutex
+	next := map[time.Duration]bool{}
+	granted := 0
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 1000 {
+				if _, at, after := l.take(1); after <= 0 {
+					mu.Lock()
+					if next[at] {
+						t.Errorf("two calls have taken the token up to %v", at)
+					}
+					next[at], granted = true, granted+1
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if granted != 4000 {
+		t.Errorf("%d granted, want 4000", granted)
+	}
+}
+
+// Changes of the limit under way neither make tokens nor lose any.
+func TestReconfigurationConcurrently(t *testing.T) {
+	l := New(Config{Rate: rate.Every(time.Hour), Burst: 4000})
+	var granted atomic.Int64
+	stop := make(chan struct{})
+	var wg, changes sync.WaitGroup
+	changes.Go(func() {
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+				l.SetLimit(rate.Every(time.Duration(1+i%2) * time.Hour))
+				l.SetBurst(4000 + i%3*1000)
+			}
+		}
+	})
+	for range 8 {
+		wg.Go(func() {
+			for range 1000 {
+				if l.Allow() {
+					granted.Add(1)
+				}
+				l.Tokens()
+			}
+		})
+	}
+	wg.Wait()
+	close(stop)
+	changes.Wait()
+	// Each change rounds down by a part of a token.
+	if n := granted.Load(); n > 4000 || n < 3990 {
+		t.Errorf("%d granted, want 4000", n)
 	}
 }
 
@@ -150,15 +242,73 @@ func TestNeverFasterThanTheRate(t *testing.T) {
 }
 
 func TestAllowDoesNotJumpTheQueue(t *testing.T) {
-	l := New(Config{Rate: 1, Burst: 5})
-	l.waiting.Add(1)
-	if l.Allow() {
-		t.Error("Allow took the token of a waiter")
-	}
-	l.waiting.Add(-1)
-	if !l.Allow() {
-		t.Error("Allow is false without waiters")
-	}
+	synctest.Test(t, func(t *testing.T) {
+		l := New(Config{Rate: 1, Burst: 5})
+		l.Take(3)
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() { l.WaitN(ctx, 5) })
+		synctest.Wait()
+		if l.Allow() || l.AllowN(time.Now(), 1) {
+			t.Error("Allow took the token of a waiter")
+		}
+		if d := l.Take(1); d.OK || d.Remaining != 2 || d.RetryAfter != 4*time.Second {
+			t.Errorf("%+v behind a waiter, want to be let through in 4s", d)
+		}
+		if d := l.Take(6); d.OK || d.RetryAfter != 0 {
+			t.Errorf("%+v for more than the burst", d)
+		}
+		if !l.AllowN(time.Now(), 0) || !l.Take(0).OK || l.WaitN(t.Context(), 0) != nil {
+			t.Error("nothing is not free")
+		}
+		cancel()
+		wg.Wait()
+		if !l.Allow() || !l.AllowN(time.Now(), 1) {
+			t.Error("Allow is false without waiters")
+		}
+	})
+}
+
+// Those that wait are served at the new limit, or refused if it is too low for them.
+func TestReconfigurationReachesWaiters(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(Config{Rate: rate.Every(time.Hour), Burst: 3, StartEmpty: true})
+		start := time.Now()
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if err := l.Wait(t.Context()); err != nil || time.Since(start) != 100*time.Millisecond {
+				t.Errorf("%v after %v, want 100ms", err, time.Since(start))
+			}
+		})
+		synctest.Wait()
+		wg.Go(func() {
+			if err := l.WaitN(t.Context(), 3); !errors.Is(err, ErrTooLarge) || time.Since(start) != 100*time.Millisecond {
+				t.Errorf("%v after %v, want to be refused when its turn comes", err, time.Since(start))
+			}
+		})
+		synctest.Wait()
+		l.SetLimit(10)
+		l.SetBurst(2)
+		wg.Wait()
+		if l.Limit() != 10 || l.Burst() != 2 {
+			t.Errorf("limit %v, burst %d", l.Limit(), l.Burst())
+		}
+		for name, change := range map[string]func(){
+			"SetLimit(0)": func() { l.SetLimit(0) }, "SetBurst(0)": func() { l.SetBurst(0) },
+		} {
+			func() {
+				defer func() {
+					if v, _ := recover().(string); !strings.HasPrefix(v, "ratelimit: Config.") {
+						t.Errorf("%s panicked with %q", name, v)
+					}
+				}()
+				change()
+			}()
+		}
+		if l.SetLimit(rate.Inf); !l.Allow() || !l.AllowN(time.Now(), 99) {
+			t.Error("limited after a panic and the end of the limit")
+		}
+	})
 }
 
 func TestWaitPaces(t *testing.T) {
@@ -231,8 +381,8 @@ func TestCancelledWaitersLoseNothing(t *testing.T) {
 			}
 		}
 		wg.Wait()
-		if l.waiting.Load() != 0 || len(l.turn) != 0 {
-			t.Errorf("%d still wait, %d at the head", l.waiting.Load(), len(l.turn))
+		if l.line.waiting.Load() != 0 || l.line.timer != nil {
+			t.Errorf("%d still wait, timer %v", l.line.waiting.Load(), l.line.timer)
 		}
 	})
 }

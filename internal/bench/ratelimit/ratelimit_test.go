@@ -27,6 +27,12 @@ func BenchmarkRatelimit(b *testing.B) {
 	b.Run("deny-par", denyPar)
 	b.Run("wait-ready", waitReady)
 	b.Run("wait-ready-par", waitReadyPar)
+	b.Run("keyed-zipf", keyedZipf)
+	b.Run("keyed-zipf-par", keyedZipfPar)
+	b.Run("bulkhead", bulkhead)
+	b.Run("bulkhead-par", bulkheadPar)
+	b.Run("bulkhead-full", bulkheadFull)
+	b.Run("bulkhead-full-par", bulkheadFullPar)
 }
 
 // tollbooth, sethvargo and ulule have a limit for each key; here it is one.

@@ -1,0 +1,261 @@
+package ratelimit
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"sync/atomic"
+	"time"
+)
+
+// BulkheadConfig describes a [Bulkhead].
+type BulkheadConfig struct {
+	// Limit is the number of places, and so of calls of weight 1 that may be under
+	// way at once. It is required.
+	Limit int
+	// Queue is how many calls may wait; those that would be one more are refused.
+	// 0 means as many as there are places, negative: none. A queue evens out what
+	// comes unevenly; one that is much longer only makes every call late.
+	Queue int
+
+	// Observe is told of each decision, in the goroutine and with the context of the
+	// call that it was about; for calls without one, [context.Background].
+	Observe func(context.Context, Event) `json:"-"`
+}
+
+// Validate reports everything that is wrong with c, or nil.
+func (c BulkheadConfig) Validate() error {
+	var errs []error
+	if c.Limit < 1 || c.Limit > maxPlaces {
+		errs = append(errs, fmt.Errorf("ratelimit: BulkheadConfig.Limit is %d, want 1 to %d", c.Limit, maxPlaces))
+	}
+	errs = append(errs, validQueue("BulkheadConfig", c.Queue))
+	return errors.Join(errs...)
+}
+
+func (c BulkheadConfig) withDefaults() BulkheadConfig {
+	c.Queue = cmp.Or(c.Queue, min(c.Limit, maxQueue))
+	return c
+}
+
+// An Acquirer gives leave for a call for as long as it lasts, or returns why it must
+// not be made. A [*Bulkhead] is one.
+type Acquirer interface {
+	Acquire(context.Context) (Permit, error)
+}
+
+// A Bulkhead limits how many calls are under way at once, so that one slow backend
+// cannot use up what all calls share. It is safe for concurrent use, starts no
+// goroutine, and needs no Close. A nil *Bulkhead has no limit. Make it with
+// [NewBulkhead].
+//
+// Calls may weigh more than one place. Those that wait are served in the order of
+// their coming, those of [LowPriority] after the others; a heavy call at the head
+// is not passed by lighter ones of its kind.
+type Bulkhead struct {
+	free    atomic.Int64 // places; less queued while calls wait
+	limit   int          // guarded by line.mu
+	line    line
+	observe observer
+}
+
+// maxPlaces bounds the number of places, so that queued, which is taken off the free
+// ones while calls wait, makes every count of them negative. In that way one
+// number says all.
+const (
+	maxPlaces = 1 << 40
+	queued    = 1 << 50
+)
+
+// NewBulkhead returns a Bulkhead whose places are free. It panics if cfg is not valid.
+func NewBulkhead(cfg BulkheadConfig) *Bulkhead {
+	if err := cfg.Validate(); err != nil {
+		panic(err.Error())
+	}
+	cfg = cfg.withDefaults()
+	b := &Bulkhead{limit: cfg.Limit, observe: cfg.Observe}
+	b.free.Store(int64(cfg.Limit))
+	b.line.places = max(0, cfg.Queue)
+	b.line.take = func(w *waiter) time.Duration {
+		if b.take(int64(w.n)) {
+			return 0
+		}
+		return never
+	}
+	b.line.most = func() int { return b.limit }
+	b.line.mark = func(waiting bool) {
+		if waiting {
+			b.free.Add(-queued)
+		} else {
+			b.free.Add(queued)
+		}
+	}
+	return b
+}
+
+// A Permit is leave for a call that is under way. Its zero value is one for a call
+// that no limit applies to.
+type Permit struct {
+	bulkhead *Bulkhead // nil: given back, or nothing to give back
+	n        int64
+}
+
+// Done says that the call has ended, and gives its places to those that wait. Further
+// calls on the same variable do nothing; a copy must not be used as well.
+func (p *Permit) Done() {
+	if b := p.bulkhead; b != nil {
+		p.bulkhead = nil
+		b.release(p.n)
+	}
+}
+
+func (b *Bulkhead) release(n int64) {
+	if b.free.Add(n) < -queued/2 {
+		b.line.serve()
+	}
+}
+
+// What is returned again and again.
+var (
+	errFull     error = &Error{Cause: ErrFull}
+	errTooLarge error = &Error{Cause: ErrTooLarge}
+)
+
+// Allow returns a Permit if a place is free and nobody waits for it, and otherwise an
+// [*Error] with [ErrFull].
+func (b *Bulkhead) Allow() (Permit, error) {
+	if b != nil && b.observe == nil {
+		free := b.free.Load()
+		if free <= 0 {
+			return Permit{}, errFull
+		}
+		if b.free.CompareAndSwap(free, free-1) {
+			return Permit{b, 1}, nil
+		}
+	}
+	return b.AllowN(1)
+}
+
+// AllowN is [Bulkhead.Allow] for a call that takes n places, and [ErrTooLarge] if
+// there are not as many at all. No places are always free; a negative n panics.
+func (b *Bulkhead) AllowN(n int) (Permit, error) {
+	if check(n); b == nil || n == 0 {
+		return Permit{}, nil
+	}
+	ok := b.admit(int64(n))
+	if b.observe.decided(n, ok); ok {
+		return Permit{b, int64(n)}, nil
+	}
+	if n > 1 && n > b.Stats().Limit {
+		return Permit{}, errTooLarge
+	}
+	return Permit{}, errFull
+}
+
+// Acquire waits for a place. It returns an [*Error] at once if the queue is full, and
+// when ctx ends first.
+func (b *Bulkhead) Acquire(ctx context.Context) (Permit, error) {
+	if b != nil && b.observe == nil && ctx.Err() == nil {
+		if free := b.free.Load(); free > 0 && b.free.CompareAndSwap(free, free-1) {
+			return Permit{b, 1}, nil
+		}
+	}
+	return b.AcquireN(ctx, 1)
+}
+
+// AcquireN is [Bulkhead.Acquire] for a call that takes n places. It returns an
+// [*Error] with [ErrTooLarge] if there are not as many at all; a negative n panics.
+func (b *Bulkhead) AcquireN(ctx context.Context, n int) (Permit, error) {
+	check(n)
+	var err error
+	var since time.Time
+	switch {
+	case ctx.Err() != nil:
+		err = &Error{Cause: context.Cause(ctx)}
+	case b == nil || n == 0:
+		return Permit{}, nil
+	case b.admit(int64(n)):
+	default:
+		since = time.Now()
+		err = b.line.wait(ctx, &waiter{n: n})
+	}
+	if b != nil {
+		b.observe.waited(ctx, n, since, err)
+	}
+	if err != nil {
+		return Permit{}, err
+	}
+	return Permit{b, int64(n)}, nil
+}
+
+// SetLimit changes the number of places. If it is lowered, the calls under way go on,
+// and calls that wait for more places than there are now are refused when their turn
+// comes. It panics if limit is less than 1.
+func (b *Bulkhead) SetLimit(limit int) {
+	if err := (BulkheadConfig{Limit: limit}).Validate(); err != nil {
+		panic(err.Error())
+	}
+	b.line.mu.Lock()
+	defer b.line.mu.Unlock()
+	b.free.Add(int64(limit - b.limit))
+	b.limit = limit
+	b.line.serveLocked()
+}
+
+// BulkheadStats is a snapshot of a [Bulkhead].
+type BulkheadStats struct {
+	Limit   int // places
+	InUse   int // places taken; more than Limit after that was lowered
+	Waiting int // calls in the queue
+}
+
+// Stats returns a snapshot. That of a nil *Bulkhead has no limit and nothing else.
+func (b *Bulkhead) Stats() BulkheadStats {
+	if b == nil {
+		return BulkheadStats{Limit: math.MaxInt}
+	}
+	b.line.mu.Lock()
+	defer b.line.mu.Unlock()
+	free := b.free.Load()
+	if free < -queued/2 {
+		free += queued
+	}
+	return BulkheadStats{
+		Limit:   b.limit,
+		InUse:   b.limit - int(free),
+		Waiting: int(b.line.waiting.Load()),
+	}
+}
+
+// admit takes n places if they are free and nobody waits, and otherwise only reads.
+func (b *Bulkhead) admit(n int64) bool {
+	for {
+		free := b.free.Load()
+		if free < n {
+			return false
+		}
+		if b.free.CompareAndSwap(free, free-n) {
+			return true
+		}
+	}
+}
+
+// take takes n places if they are free, even while calls wait. It is for the call whose
+// turn it is.
+func (b *Bulkhead) take(n int64) bool {
+	for {
+		free := b.free.Load()
+		real := free
+		if free < -queued/2 {
+			real += queued
+		}
+		if real < n {
+			return false
+		}
+		if b.free.CompareAndSwap(free, free-n) {
+			return true
+		}
+	}
+}

@@ -1,0 +1,103 @@
+package ratelimit
+
+import (
+	"context"
+	"time"
+)
+
+// A Charge is an estimate that was paid for a call whose cost shows only afterwards,
+// as with APIs that are billed by tokens. Make it with [Limiter.Charge].
+type Charge struct {
+	limiter *Limiter // nil: nothing to settle
+	n       int
+	receipt receipt
+}
+
+// Charge waits for n tokens as [Limiter.WaitN] does; n is an estimate. What it
+// returns is to be settled when the actual cost is known, and stands if it never is.
+func (l *Limiter) Charge(ctx context.Context, n int) (Charge, error) {
+	if l == nil || n <= 0 || ctx.Err() != nil {
+		return Charge{limiter: l}, l.WaitN(ctx, n)
+	}
+	l.line.mu.Lock()
+	r, after := receipt{}, never
+	if l.line.waiting.Load() == 0 {
+		r, after = l.pay(n)
+	}
+	l.line.mu.Unlock()
+	if after > 0 {
+		w := &waiter{n: n}
+		if err := l.queue(ctx, w); err != nil {
+			return Charge{}, err
+		}
+		r = w.receipt
+	} else {
+		l.observe.waited(ctx, n, time.Time{}, nil)
+	}
+	return Charge{l, n, r}, nil
+}
+
+// Settle corrects the estimate. If actual is more, the difference is owed: nothing is
+// let through until it has flowed in. If it is less, the difference is given back,
+// except for what would have overflowed the bucket since: a bucket that takes longer
+// to fill than a call takes to end gets back all of it, one whose limit was changed
+// meanwhile nothing. A charge is settled once; further calls on the same variable do
+// nothing. A negative actual panics.
+func (c *Charge) Settle(actual int) {
+	check(actual)
+	l := c.limiter
+	if l == nil {
+		return
+	}
+	c.limiter = nil
+	if actual <= c.n {
+		l.refund(c.receipt, c.n-actual)
+		return
+	}
+	for {
+		b, _ := l.state()
+		if b.interval == 0 || b.owe(b.cost(actual-c.n), time.Since(l.epoch)) {
+			return
+		}
+	}
+}
+
+// A receipt is for tokens that were taken, and perhaps are to be given back.
+type receipt struct {
+	bucket *bucket
+	filled time.Duration // when it was to be full then
+	given  time.Duration // the limiter's given at that time
+}
+
+// pay is take with a receipt. line.mu is held.
+func (l *Limiter) pay(n int) (r receipt, after time.Duration) {
+	b, filled, after := l.take(n)
+	return receipt{b, filled, l.given}, after
+}
+
+// refund gives n tokens back that were not used.
+//
+// Had they not been taken, the bucket would have been full earlier, and from then on
+// tokens would have been lost. It cannot have been full before filled, less the time
+// that n tokens take, less what others were given back since; what flowed in after
+// that is held to be lost. So nobody gets more than if they had not been taken.
+func (l *Limiter) refund(r receipt, n int) {
+	if r.bucket == nil || r.bucket.interval == 0 {
+		return
+	}
+	l.line.mu.Lock()
+	defer l.line.mu.Unlock()
+	for {
+		fullAt := r.bucket.fullAt.Load()
+		now := time.Since(l.epoch) // later than whatever has led to fullAt
+		back := min(r.bucket.cost(n), r.filled-(l.given-r.given)-now)
+		if back <= 0 || fullAt == moved {
+			return
+		}
+		if r.bucket.fullAt.CompareAndSwap(fullAt, fullAt-int64(back)) {
+			l.given += back
+			break
+		}
+	}
+	l.line.serveLocked()
+}
