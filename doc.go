@@ -63,8 +63,9 @@
 // Your code may panic or call [runtime.Goexit]: the panic reaches you as it was, and
 // no permit, place or slot is lost.
 //
-// Everything that grows has a limit, and no package starts a goroutine without
-// saying so and having a Close. All types are safe for concurrent use.
+// Everything that grows has a limit. The packages start no goroutines, but for those
+// that run your own operation beside others, as a hedge does, and these end with it.
+// All types are safe for concurrent use.
 //
 // # Support
 //

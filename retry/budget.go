@@ -14,6 +14,10 @@ type BudgetConfig struct {
 	// Ratio is what one success adds, in retries. 0 means 0.1, so that retries
 	// add at most 10 % to a healthy load; negative: nothing.
 	Ratio float64
+	// PerRequest lets each call add Ratio, whatever its outcome. In an outage
+	// retries then go on at that share of the load, where they would otherwise
+	// sink to Floor.
+	PerRequest bool
 	// Credit is the budget at the start and its upper bound, in retries.
 	// 0 means 10; negative: none.
 	Credit int
@@ -45,11 +49,13 @@ func (c BudgetConfig) withDefaults() BudgetConfig {
 	return c
 }
 
-// A Budget bounds the retries of all calls that share it: over any time t after
-// its making, retries <= Credit + Floor*t + Ratio*successes. It is lock-free and
-// safe for concurrent use. Make it with [NewBudget].
+// A Budget bounds the retries and hedges of all calls that share it: over any time
+// t after its making, retries <= Credit + Floor*t + Ratio*successes (or requests,
+// if PerRequest is set). It is lock-free and safe for concurrent use. Make it with
+// [NewBudget].
 type Budget struct {
-	ratio, credit int64         // in millionths of a retry
+	ratio, credit int64 // in millionths of a retry
+	perRequest    bool
 	floor         time.Duration // between two retries of the floor; 0: none
 	epoch         time.Time
 
@@ -74,6 +80,8 @@ func NewBudget(cfg BudgetConfig) *Budget {
 		ratio:  int64(max(0, cfg.Ratio) * whole),
 		credit: int64(max(0, cfg.Credit)) * whole,
 		epoch:  time.Now(),
+
+		perRequest: cfg.PerRequest,
 	}
 	if cfg.Floor > 0 {
 		// Rounded up, so that the rate is never exceeded.
@@ -84,7 +92,21 @@ func NewBudget(cfg BudgetConfig) *Budget {
 	return b
 }
 
-// deposit books a success. A full budget is only read.
+// request books a call that was sent, success one that succeeded. A call that
+// succeeds at first books both, in one deposit.
+func (b *Budget) request() {
+	if b.perRequest {
+		b.deposit()
+	}
+}
+
+func (b *Budget) success() {
+	if !b.perRequest {
+		b.deposit()
+	}
+}
+
+// deposit adds Ratio. A full budget is only read.
 func (b *Budget) deposit() {
 	for {
 		have := b.balance.Load()
@@ -105,6 +127,18 @@ func (b *Budget) withdraw() bool {
 	}
 	b.refused.Add(1)
 	return false
+}
+
+// refund takes back a retry that was granted and not made. One that the floor had
+// granted is kept like any other.
+func (b *Budget) refund() {
+	b.granted.Add(^uint64(0))
+	for {
+		have := b.balance.Load()
+		if have >= b.credit || b.balance.CompareAndSwap(have, min(have+whole, b.credit)) {
+			return
+		}
+	}
 }
 
 func (b *Budget) spend() bool {

@@ -7,5 +7,5 @@ import (
 )
 
 func TestDefaults(t *testing.T) {
-	archtest.Defaults(t, Config{}.withDefaults(), BudgetConfig{}.withDefaults())
+	archtest.Defaults(t, Config{}.withDefaults(), BudgetConfig{}.withDefaults(), HedgeConfig{}.withDefaults())
 }

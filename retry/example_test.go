@@ -2,10 +2,13 @@ package retry_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"time"
 
 	"github.com/belay-go/belay/retry"
@@ -144,4 +147,141 @@ func ExampleTransport() {
 	defer resp.Body.Close()
 	fmt.Println(resp.Status, "after", requests, "requests")
 	// Output: 200 OK after 3 requests
+}
+
+// A loop serves code that does not fit into a function.
+func ExampleAttempts() {
+	policy := retry.New(retry.Config{Schedule: retry.Sequence(time.Microsecond, time.Millisecond)})
+	greet := flaky()
+
+	var s string
+	var err error
+	for ctx := range retry.Attempts(context.Background(), policy, &err) {
+		s, err = greet(ctx, "gopher")
+		fmt.Println(err)
+	}
+	fmt.Println(s, err)
+	// Output:
+	// busy
+	// busy
+	// <nil>
+	// hello, gopher <nil>
+}
+
+// A read that is slow now and then is begun a second time. Hedges and retries call
+// the same backend, so they share a budget.
+func ExampleHedge() {
+	budget := retry.NewBudget(retry.BudgetConfig{})
+	writes := retry.New(retry.Config{Budget: budget})
+	reads := retry.NewHedger(retry.HedgeConfig{Delay: time.Millisecond, Budget: budget})
+
+	err := retry.Run(context.Background(), writes, func(context.Context) error { return nil })
+	fmt.Println("write:", err)
+
+	s, err := retry.Hedge(context.Background(), reads, func(ctx context.Context) (string, error) {
+		if _, again := retry.AttemptFrom(ctx); !again {
+			<-ctx.Done() // a replica that is stuck
+			return "", ctx.Err()
+		}
+		return "fresh", nil
+	}, nil)
+	fmt.Println("read:", s, err)
+	fmt.Println(budget.Stats().Granted, "granted")
+	// Output:
+	// write: <nil>
+	// read: fresh <nil>
+	// 1 granted
+}
+
+// Several attempts may open something; what the caller does not get is closed.
+func ExampleHedge_discard() {
+	hedger := retry.NewHedger(retry.HedgeConfig{}) // slower than 95 % of the calls before
+
+	file, err := retry.Hedge(context.Background(), hedger, func(context.Context) (*os.File, error) {
+		return os.Open(os.DevNull)
+	}, func(f *os.File) { f.Close() })
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer file.Close()
+	fmt.Println("open")
+	// Output: open
+}
+
+// db stands for a database whose transactions conflict now and then.
+type db struct{ conflicts int }
+
+var errConflict = errors.New("could not serialize access")
+
+func (d *db) transfer(context.Context, int) error {
+	if d.conflicts--; d.conflicts >= 0 {
+		return errConflict
+	}
+	return nil
+}
+
+// A transaction is retried as a whole, from its first read on, and for conflicts
+// only: any other error may mean that it was committed.
+func ExampleConfig_classify() {
+	accounts := &db{conflicts: 2}
+	policy := retry.New(retry.Config{
+		Schedule: retry.Exponential(time.Microsecond, time.Millisecond, retry.EqualJitter),
+		Classify: func(_ context.Context, err error) retry.Decision {
+			if errors.Is(err, errConflict) {
+				return retry.Retry
+			}
+			return retry.Stop
+		},
+	})
+
+	err := retry.Run(context.Background(), policy, func(ctx context.Context) error {
+		return accounts.transfer(ctx, 100) // begins, reads, writes and commits
+	})
+	fmt.Println(err)
+	// Output: <nil>
+}
+
+func ExampleConfig_observe() {
+	log := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{
+		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey {
+				return slog.Attr{}
+			}
+			return a
+		},
+	}))
+	greet := flaky()
+	policy := retry.New(retry.Config{
+		Schedule: retry.Constant(time.Microsecond),
+		Observe: func(ctx context.Context, e retry.Event) {
+			if e.Kind != retry.Succeeded || e.Attempt > 1 {
+				log.InfoContext(ctx, e.Kind.String(), "attempt", e.Attempt, "delay", e.Delay, "error", e.Err)
+			}
+		},
+	})
+
+	retry.Do(context.Background(), policy, func(ctx context.Context) (string, error) {
+		return greet(ctx, "gopher")
+	})
+	// Output:
+	// level=INFO msg=retrying attempt=1 delay=1µs error=busy
+	// level=INFO msg=retrying attempt=2 delay=1µs error=busy
+	// level=INFO msg=succeeded attempt=3 delay=0s error=<nil>
+}
+
+// A policy as it stands in a file.
+func ExampleConfig_Validate() {
+	var file struct {
+		Attempts int
+		Timeout  string
+	}
+	if err := json.Unmarshal([]byte(`{"Attempts": -1, "Timeout": "2s"}`), &file); err != nil {
+		fmt.Println(err)
+		return
+	}
+	timeout, err := time.ParseDuration(file.Timeout)
+	cfg := retry.Config{MaxAttempts: file.Attempts, AttemptTimeout: timeout}
+	fmt.Println(errors.Join(err, cfg.Validate()))
+	// Output: retry: Config.MaxAttempts is -1, want 1 or more, or 0 for the default
 }

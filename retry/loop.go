@@ -12,40 +12,72 @@ import (
 
 var errNilSchedule = errors.New("retry: Config.Schedule returned nil")
 
-// A verdict is what is to be done about one failed attempt.
-type verdict struct {
-	stop     bool
-	rejected bool          // nothing was sent: free of delay and budget
-	after    time.Duration // the least delay; <= 0: as scheduled
-}
-
-// loop is the state of one call from its first failure on.
+// loop is the state of one call: from its first failure on or, if its policy is
+// timed, from its beginning on.
 type loop struct {
 	policy   *Policy
 	parent   context.Context
 	ctx      context.Context // for the attempt that wait has allowed
 	max      int
-	attempts int
+	attempts int  // that have ended
 	sent     bool // some attempt was more than a rejection
-	start    time.Time
+	start    time.Duration
+	failed   time.Duration // when the first attempt did
 	schedule backoff.BackOff
 	timer    *time.Timer
 	cause    error
 }
 
-func newLoop(ctx context.Context, p *Policy) *loop {
-	l := &loop{policy: p, parent: ctx, max: p.cfg.MaxAttempts, start: time.Now()}
+// begin fills a zero loop; it stays on its caller's stack.
+func (l *loop) begin(ctx context.Context, p *Policy) {
+	l.policy, l.parent, l.ctx, l.max = p, ctx, ctx, p.cfg.MaxAttempts
+	l.start = l.now()
 	if _, nested := AttemptFrom(ctx); nested {
 		l.max = 1
 	}
-	return l
+}
+
+func (l *loop) now() time.Duration { return time.Since(l.policy.epoch) }
+
+// bound returns the context for one attempt, and what ends it.
+func (l *loop) bound() (context.Context, context.CancelFunc) {
+	if d := l.policy.cfg.AttemptTimeout; d > 0 {
+		return context.WithTimeoutCause(l.ctx, d, ErrAttemptTimeout)
+	}
+	return l.ctx, func() {}
+}
+
+// next reports whether there is to be another attempt after err, once it is time
+// for it.
+func (l *loop) next(err error) bool {
+	delay, ok := l.plan(classify(l.parent, l.policy.cfg.Classify, err), err)
+	return ok && l.wait(delay, err)
 }
 
 // plan counts an attempt that ended with v, and returns the delay before the next
 // one, paid for from the budget. ok is false if there is to be none.
-func (l *loop) plan(v verdict) (delay time.Duration, ok bool) {
-	l.attempts++
-	l.sent = l.sent || !v.rejected
+func (l *loop) plan(v verdict, err error) (delay time.Duration, ok bool) {
+	if l.attempts++; l.attempts == 1 {
+		l.failed = l.start
+		if l.policy.timed {
+			l.failed = l.now()
+		}
+	}
+	if !v.rejected && !l.sent {
+		l.sent = true
+		l.policy.budget.request()
+	}
+	delay, ok = l.delay(v)
+	if !ok {
+		l.observe(Event{Kind: GaveUp, Err: err, Cause: l.cause})
+		return 0, false
+	}
+	l.observe(Event{Kind: Retrying, Err: err, Delay: delay})
+	return delay, true
+}
+
+func (l *loop) delay(v verdict) (delay time.Duration, ok bool) {
+	cfg := &l.policy.cfg
 	if v.stop {
 		return 0, false
 	}
@@ -56,10 +88,10 @@ func (l *loop) plan(v verdict) (delay time.Duration, ok bool) {
 		return 0, false
 	}
 	if v.rejected {
-		return 0, true
+		return 0, l.inTime(0)
 	}
 	if l.schedule == nil {
-		if l.schedule = l.policy.cfg.Schedule(); l.schedule == nil {
+		if l.schedule = cfg.Schedule(); l.schedule == nil {
 			l.cause = errNilSchedule
 			return 0, false
 		}
@@ -70,7 +102,11 @@ func (l *loop) plan(v verdict) (delay time.Duration, ok bool) {
 		l.cause = ErrExhausted
 		return 0, false
 	}
-	if limit := l.policy.cfg.MaxRetryAfter; v.after > 0 && limit > 0 {
+	delay = max(delay, 0)
+	if v.atOnce {
+		delay = 0
+	}
+	if limit := cfg.MaxRetryAfter; v.after > 0 && limit > 0 {
 		if v.after > limit {
 			l.cause = ErrRetryAfter
 			return 0, false
@@ -79,8 +115,11 @@ func (l *loop) plan(v verdict) (delay time.Duration, ok bool) {
 		// at the same moment is what the server is afraid of.
 		delay = max(delay, v.after+rand.N(min(v.after/5, math.MaxInt64-v.after)+1))
 	}
-	if deadline, has := l.parent.Deadline(); has && time.Until(deadline) <= max(delay, 0) {
+	if deadline, has := l.parent.Deadline(); has && time.Until(deadline) <= delay {
 		l.cause = ErrDeadline
+		return 0, false
+	}
+	if !l.inTime(delay) {
 		return 0, false
 	}
 	if !l.policy.budget.withdraw() {
@@ -90,9 +129,19 @@ func (l *loop) plan(v verdict) (delay time.Duration, ok bool) {
 	return delay, true
 }
 
+// inTime reports whether an attempt after delay begins before MaxElapsed.
+func (l *loop) inTime(delay time.Duration) bool {
+	limit := l.policy.cfg.MaxElapsed
+	if limit == 0 || l.now()-l.start < limit-delay {
+		return true
+	}
+	l.cause = ErrMaxElapsed
+	return false
+}
+
 // wait sleeps and prepares the context of the next attempt. It reports false if
-// the caller's context ends first.
-func (l *loop) wait(delay time.Duration) bool {
+// the caller's context ends first; an attempt that is not made costs nothing.
+func (l *loop) wait(delay time.Duration, err error) bool {
 	if delay > 0 {
 		if l.timer == nil {
 			l.timer = time.NewTimer(delay)
@@ -105,11 +154,28 @@ func (l *loop) wait(delay time.Duration) bool {
 		}
 	}
 	if l.parent.Err() != nil {
-		l.cause = context.Cause(l.parent)
+		l.abandon(context.Cause(l.parent), err)
 		return false
 	}
-	l.ctx = context.WithValue(l.parent, attemptKey{}, Attempt{Number: l.attempts + 1})
+	l.ctx = newAttemptContext(l.parent, l.attempts+1)
 	return true
+}
+
+// abandon takes back a retry that plan has allowed.
+func (l *loop) abandon(cause, err error) {
+	l.cause = cause
+	l.policy.budget.refund()
+	l.observe(Event{Kind: GaveUp, Err: err, Cause: cause})
+}
+
+// succeed ends a call whose last attempt succeeded.
+func (l *loop) succeed() {
+	if !l.sent {
+		l.policy.budget.request()
+	}
+	l.policy.budget.success()
+	l.attempts++
+	l.observe(Event{Kind: Succeeded})
 }
 
 // fail returns the error of a call whose last attempt ended with err.
@@ -120,90 +186,20 @@ func (l *loop) fail(err error) error {
 	if !l.sent || l.attempts == 1 && l.cause == nil {
 		return err
 	}
-	return &Error{Attempts: l.attempts, Elapsed: time.Since(l.start), Last: err, Cause: l.cause}
+	return &Error{Attempts: l.attempts, Elapsed: l.now() - l.failed, Last: err, Cause: l.cause}
+}
+
+func (l *loop) observe(e Event) {
+	if l.policy.cfg.Observe == nil {
+		return
+	}
+	e.Attempt = l.attempts
+	e.Elapsed = l.now() - l.start
+	l.policy.cfg.Observe(l.parent, e)
 }
 
 func (l *loop) end() {
 	if l.timer != nil {
 		l.timer.Stop()
 	}
-}
-
-// classify applies the rules of the package documentation.
-func classify(ctx context.Context, p *Policy, err error) verdict {
-	if ctx.Err() != nil {
-		return verdict{stop: true}
-	}
-	if m, ok := errors.AsType[*marked](err); ok {
-		// A mark inside another retry's Error was for that one.
-		_, nested := errors.AsType[*Error](err)
-		_, outside := errors.AsType[*Error](m.error)
-		if !nested || outside {
-			return verdict{stop: !m.retry, after: m.after}
-		}
-	}
-	if _, ok := errors.AsType[*backoff.PermanentError](err); ok {
-		return verdict{stop: true}
-	}
-	after := retryAfter(err)
-	if p.cfg.Classify != nil {
-		switch p.cfg.Classify(ctx, err) {
-		case Retry:
-			return verdict{after: after}
-		case Stop:
-			return verdict{stop: true}
-		}
-	}
-	if r, ok := errors.AsType[rejecter](err); ok && r.Rejected() {
-		return verdict{rejected: true}
-	}
-	if r, ok := errors.AsType[retryabler](err); ok {
-		return verdict{stop: !r.Retryable(), after: after}
-	}
-	if after > 0 {
-		return verdict{after: after}
-	}
-	if s, ok := errors.AsType[statusCoder](err); ok {
-		return verdict{stop: !retryStatus(s.HTTPStatusCode())}
-	}
-	return verdict{}
-}
-
-// The shapes in which errors of all packages say what they know.
-type (
-	rejecter interface {
-		error
-		Rejected() bool
-	}
-	retryabler interface {
-		error
-		Retryable() bool
-	}
-	statusCoder interface {
-		error
-		HTTPStatusCode() int
-	}
-)
-
-// retryAfter returns the first positive hint in err's tree. An error that has
-// the method but no hint does not hide one below it.
-func retryAfter(err error) time.Duration {
-	if h, ok := err.(interface{ RetryAfter() time.Duration }); ok {
-		if d := h.RetryAfter(); d > 0 {
-			return d
-		}
-	}
-	switch u := err.(type) {
-	case interface{ Unwrap() error }:
-		if inner := u.Unwrap(); inner != nil {
-			return retryAfter(inner)
-		}
-	case interface{ Unwrap() []error }:
-		for _, inner := range u.Unwrap() {
-			if d := retryAfter(inner); d > 0 {
-				return d
-			}
-		}
-	}
-	return 0
 }

@@ -71,11 +71,35 @@ func retryStatus(code int) bool {
 	return false
 }
 
-// neverSent reports whether err shows that there was no connection to send on.
+// neverSent reports whether err shows that the server has not looked at the
+// request: there was no connection to send on, or HTTP/2 says so (RFC 9113,
+// sections 6.8 and 8.7).
 func neverSent(err error) bool {
-	op, ok := errors.AsType[*net.OpError](err)
-	return ok && (op.Op == "dial" || op.Op == "proxyconnect")
+	if op, ok := errors.AsType[*net.OpError](err); ok && (op.Op == "dial" || op.Op == "proxyconnect") {
+		return true
+	}
+	if s, ok := errors.AsType[streamError](err); ok {
+		return s.Code == refusedStream
+	}
+	// Of a connection that the server has closed, net/http has no more than text
+	// to say that the request was not among those it had begun. (Where it
+	// says "server sent GOAWAY and closed the connection", it was.)
+	text := err.Error()
+	return strings.Contains(text, "http2: Transport received GOAWAY from server") ||
+		strings.Contains(text, "http2: Transport received Server's graceful shutdown GOAWAY")
 }
+
+// streamError is what the errors of net/http's HTTP/2 streams convert to; the
+// names and types of the fields must be theirs.
+type streamError struct {
+	StreamID uint32
+	Code     uint32
+	Cause    error
+}
+
+const refusedStream = 7
+
+func (streamError) Error() string { return "stream error" }
 
 // hopeless reports whether err would only come again.
 func hopeless(err error) bool {

@@ -8,8 +8,9 @@
 //		return fetchUser(ctx, id)
 //	})
 //
-// [Do], [Run] and [Wrap] retry any operation, [Transport] an HTTP request. Three
-// rules keep retries harmless:
+// [Do], [Run] and [Wrap] retry any operation, [Attempts] is their loop, and
+// [Transport] retries HTTP requests. [Hedge] begins a slow operation a second time
+// without waiting for the first. Three rules keep all of them harmless:
 //
 //   - Retries are a share of success. A [Budget] lets through one retry for ten
 //     successes; while nothing succeeds, only a handful, then one a second. A
@@ -18,6 +19,9 @@
 //     context's deadline, the call returns at once, with the operation's error.
 //   - The server's word counts. A Retry-After (a response's header field or an
 //     error's method) is the least time waited.
+//
+// SIMULATIONS.md beside this file shows what these rules do to a backend that is in
+// trouble; README.md leads over from other packages.
 //
 // # Which errors are retried
 //
@@ -34,6 +38,21 @@
 //	HTTPStatusCode() int                      retry 408, 429, 502, 503, 504; else stop
 //	anything else                             retry
 //
+// # Should I retry this?
+//
+// Whether an operation may run twice is for you to say; only [Transport] knows.
+//
+//	a read, or a write with an idempotency key     yes
+//	a write that may have been received            no, unless the server can tell
+//	a database transaction                         the whole of it, not a statement in it
+//	a conflict (409, serialization failure)        yes, from the read on
+//	a refused connection                           yes: nothing was sent
+//	a rate limit                                   yes, after the time it gives
+//	a validation error, a missing record           no: Permanent
+//	a response's body that breaks off              yes, if reading is within op
+//	a call that retries by itself                  no: let one layer do it
+//	a user who waits for a page                    once or twice, with a deadline
+//
 // # Defaults
 //
 //	Config.MaxAttempts     3
@@ -43,16 +62,15 @@
 //	BudgetConfig.Ratio     0.1
 //	BudgetConfig.Credit    10
 //	BudgetConfig.Floor     1
+//	HedgeConfig.Quantile   0.95
+//	HedgeConfig.Max        2
+//	HedgeConfig.Budget     NewBudget(BudgetConfig{}), one per Hedger
 package retry
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"time"
-
-	"github.com/cenkalti/backoff/v4"
 )
 
 // Why a retry was not made. They are the Cause of an [Error].
@@ -65,120 +83,30 @@ var (
 	// ErrDeadline says that the next attempt could only have begun after the
 	// context's deadline, which itself has not passed.
 	ErrDeadline = errors.New("retry: no time for another attempt before the deadline")
+	// ErrMaxElapsed says that the next attempt could only have begun after
+	// Config.MaxElapsed.
+	ErrMaxElapsed = errors.New("retry: no time for another attempt before MaxElapsed")
 	// ErrRetryAfter says that the server asks for a wait above MaxRetryAfter.
 	ErrRetryAfter = errors.New("retry: server asks to wait longer than MaxRetryAfter")
 )
 
-// Error is what a call returns after a second attempt was made or refused. Both
-// Last and Cause are found by [errors.Is] and [errors.As]. An operation that
-// fails for good on its first attempt returns its own error instead.
-type Error struct {
-	Attempts int           // attempts made
-	Elapsed  time.Duration // since the first attempt failed
-	Last     error         // the operation's error in its last attempt
-	Cause    error         // why no other followed; nil if Last was final
-}
+// ErrAttemptTimeout is the cause with which the context of an attempt ends after
+// Config.AttemptTimeout. It is a [context.DeadlineExceeded], too.
+var ErrAttemptTimeout error = attemptTimeout{}
 
-func (e *Error) Error() string {
-	s := fmt.Sprintf("retry: gave up after attempt %d: %v", e.Attempts, e.Last)
-	if e.Cause != nil && e.Cause != ErrExhausted {
-		s += " (" + e.Cause.Error() + ")"
-	}
-	return s
-}
+type attemptTimeout struct{}
 
-// Unwrap returns Last and Cause.
-func (e *Error) Unwrap() []error {
-	if e.Cause == nil {
-		return []error{e.Last}
-	}
-	return []error{e.Last, e.Cause}
-}
-
-// Retryable reports false: what has been retried here is not retried again by
-// a caller that retries too, which would multiply the attempts.
-func (e *Error) Retryable() bool { return false }
-
-// Timeout reports whether the last attempt timed out, or the context did while
-// the next one was waited for.
-func (e *Error) Timeout() bool {
-	for _, err := range e.Unwrap() {
-		if t, ok := errors.AsType[interface {
-			error
-			Timeout() bool
-		}](err); ok && t.Timeout() {
-			return true
-		}
-	}
-	return false
-}
-
-// Rejected reports false: at least one attempt was sent.
-func (e *Error) Rejected() bool { return false }
-
-// A Decision is what Classify makes of an error.
-type Decision uint8
-
-const (
-	// Default leaves the decision to the rules in the package documentation.
-	Default Decision = iota
-	// Retry tries again, within the limits of the [Config].
-	Retry
-	// Stop returns the error to the caller.
-	Stop
-)
-
-// Config describes a [Policy]. The zero value is a good one.
-type Config struct {
-	// MaxAttempts is the number of attempts in all, the first included.
-	// 0 means 3.
-	MaxAttempts int
-
-	// Schedule makes the delays before the second and each later attempt of
-	// one call. It is called only when a first retry is due, and what it
-	// returns is used by that call alone. nil means
-	// Exponential(100*time.Millisecond, 10*time.Second, FullJitter).
-	Schedule func() backoff.BackOff `json:"-"`
-
-	// MaxRetryAfter is the longest wait that a server may ask for; where it asks
-	// for more, the call returns. 0 means 30 seconds; negative: a server's wish
-	// to wait is ignored.
-	MaxRetryAfter time.Duration
-
-	// Classify decides about an error before the rules in the package
-	// documentation do. nil leaves everything to them.
-	Classify func(ctx context.Context, err error) Decision `json:"-"`
-
-	// Budget limits retries over all calls. nil gives the Policy one of its
-	// own; NoBudget removes the limit.
-	Budget *Budget `json:"-"`
-}
-
-// Validate reports everything that is wrong with c, or nil.
-func (c Config) Validate() error {
-	if c.MaxAttempts < 0 {
-		return fmt.Errorf("retry: Config.MaxAttempts is %d, want 1 or more, or 0 for the default", c.MaxAttempts)
-	}
-	return nil
-}
-
-func (c Config) withDefaults() Config {
-	c.MaxAttempts = cmp.Or(c.MaxAttempts, 3)
-	if c.Schedule == nil {
-		c.Schedule = Exponential(100*time.Millisecond, 10*time.Second, FullJitter)
-	}
-	c.MaxRetryAfter = cmp.Or(c.MaxRetryAfter, 30*time.Second)
-	if c.Budget == nil {
-		c.Budget = NewBudget(BudgetConfig{})
-	}
-	return c
-}
+func (attemptTimeout) Error() string        { return "retry: attempt took longer than AttemptTimeout" }
+func (attemptTimeout) Timeout() bool        { return true }
+func (attemptTimeout) Is(target error) bool { return target == context.DeadlineExceeded }
 
 // A Policy says how the calls to one backend are retried, and owns the budget
 // that they share. It is immutable and safe for concurrent use. Make it with [New].
 type Policy struct {
 	cfg    Config
 	budget *Budget
+	epoch  time.Time
+	timed  bool // even a first attempt needs the clock
 }
 
 // New returns a Policy. It panics if cfg is not valid.
@@ -187,7 +115,12 @@ func New(cfg Config) *Policy {
 		panic(err.Error())
 	}
 	cfg = cfg.withDefaults()
-	return &Policy{cfg: cfg, budget: cfg.Budget}
+	return &Policy{
+		cfg:    cfg,
+		budget: cfg.Budget,
+		epoch:  time.Now(),
+		timed:  cfg.AttemptTimeout > 0 || cfg.MaxElapsed > 0 || cfg.Observe != nil,
+	}
 }
 
 // Do calls op until it succeeds, fails for good, or p allows no further attempt.
@@ -195,8 +128,9 @@ func New(cfg Config) *Policy {
 // attempt was the only one and final, otherwise as an *[Error].
 //
 // Do does not call op if ctx has ended already; it returns [context.Cause] then.
-// The first attempt gets ctx itself, each later one a context that carries its
-// [Attempt]. Do never returns while op runs, and panics of op pass through.
+// The first attempt gets ctx itself (unless there is an AttemptTimeout), each
+// later one a context that carries its [Attempt]. Do never returns while op runs,
+// and panics of op pass through.
 //
 // Inside another retry's second or later attempt, Do makes a single attempt:
 // nested retries add up, they do not multiply.
@@ -204,6 +138,9 @@ func Do[T any](ctx context.Context, p *Policy, op func(context.Context) (T, erro
 	if ctx.Err() != nil {
 		var zero T
 		return zero, context.Cause(ctx)
+	}
+	if p.timed {
+		return timed(ctx, p, op)
 	}
 	v, err := op(ctx)
 	if err == nil {
@@ -215,19 +152,39 @@ func Do[T any](ctx context.Context, p *Policy, op func(context.Context) (T, erro
 
 // again is the rest of Do, kept apart so that a first success stays cheap.
 func again[T any](ctx context.Context, p *Policy, op func(context.Context) (T, error), v T, err error) (T, error) {
-	l := newLoop(ctx, p)
+	var l loop
+	l.begin(ctx, p)
 	defer l.end()
+	return rest(&l, op, v, err)
+}
+
+// timed is Do with a clock that runs from the beginning.
+func timed[T any](ctx context.Context, p *Policy, op func(context.Context) (T, error)) (T, error) {
+	var l loop
+	l.begin(ctx, p)
+	defer l.end()
+	v, err := once(&l, op)
+	return rest(&l, op, v, err)
+}
+
+// rest goes on after an attempt.
+func rest[T any](l *loop, op func(context.Context) (T, error), v T, err error) (T, error) {
 	for {
-		delay, ok := l.plan(classify(ctx, p, err))
-		if !ok || !l.wait(delay) {
-			return v, l.fail(err)
-		}
-		v, err = op(l.ctx)
 		if err == nil {
-			p.budget.deposit()
+			l.succeed()
 			return v, nil
 		}
+		if !l.next(err) {
+			return v, l.fail(err)
+		}
+		v, err = once(l, op)
 	}
+}
+
+func once[T any](l *loop, op func(context.Context) (T, error)) (T, error) {
+	ctx, cancel := l.bound()
+	defer cancel()
+	return op(ctx)
 }
 
 // Run is [Do] for an operation without a value.
@@ -243,47 +200,4 @@ func Wrap[In, T any](p *Policy, fn func(context.Context, In) (T, error)) func(co
 	return func(ctx context.Context, in In) (T, error) {
 		return Do(ctx, p, func(ctx context.Context) (T, error) { return fn(ctx, in) })
 	}
-}
-
-// Permanent marks err as final. [Do] returns err itself, without the mark.
-// Permanent(nil) is nil.
-func Permanent(err error) error {
-	if err == nil {
-		return nil
-	}
-	return &marked{error: err}
-}
-
-// After marks err as worth another attempt, no sooner than in d. A d of 0 or
-// less leaves the delay to the schedule. After(d, nil) is nil.
-func After(d time.Duration, err error) error {
-	if err == nil {
-		return nil
-	}
-	return &marked{error: err, retry: true, after: d}
-}
-
-// marked is an error whose fate its maker has decided.
-type marked struct {
-	error
-	retry bool
-	after time.Duration
-}
-
-func (m *marked) Unwrap() error             { return m.error }
-func (m *marked) Retryable() bool           { return m.retry }
-func (m *marked) RetryAfter() time.Duration { return m.after }
-
-// An Attempt describes the attempt that a context was made for.
-type Attempt struct {
-	Number int // 2 for the first retry
-}
-
-type attemptKey struct{}
-
-// AttemptFrom returns the attempt that ctx was made for; ok is false outside of
-// a retry, and in its first attempt.
-func AttemptFrom(ctx context.Context) (a Attempt, ok bool) {
-	a, ok = ctx.Value(attemptKey{}).(Attempt)
-	return a, ok
 }

@@ -3,7 +3,6 @@ package retry
 import (
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"sync"
@@ -21,11 +20,12 @@ import (
 // A request is sent again after an error, or a 408, 429, 502, 503 or 504, if it
 // is idempotent: by its method (GET, HEAD, OPTIONS, TRACE, PUT, DELETE; RFC 9110,
 // section 9.2.2) or by an Idempotency-Key. Any other is sent again only if it
-// provably never left: the connection was not established, or a layer below
-// refused it. A body needs GetBody, which [http.NewRequest] sets for the usual
-// readers. Requests to upgrade the connection are sent once, and so are those
-// that no attempt can repair: a certificate that does not verify, a name
-// that does not exist, an invalid request.
+// provably never left: the connection was not established, the server's HTTP/2
+// refused the stream or closed the connection before looking at it, or a layer
+// below refused it. A body needs GetBody, which [http.NewRequest] sets for the
+// usual readers, or MaxBody. Requests to upgrade the connection are sent once, and
+// so are those that no attempt can repair: a certificate that does not verify, a
+// name that does not exist, an invalid request.
 //
 // When no attempt is left, or the budget, the deadline or Retry-After forbids
 // one, the last response is returned as it is, not an error. Responses that are
@@ -40,14 +40,39 @@ type Transport struct {
 	// are kept.
 	Policy *Policy
 
+	// Hedger, if not nil, begins idempotent requests that are slow a second
+	// time. Each attempt of the Policy is then a hedged one. Give both the same
+	// Budget.
+	Hedger *Hedger
+
+	// Idempotent reports whether it does no harm to send a request twice. nil
+	// means the rules above.
+	Idempotent func(*http.Request) bool
+
+	// Classify decides about a response, or the error in its place, before the
+	// rules above and those of the Policy do. What it retries must still be
+	// idempotent or never sent. nil leaves everything to them.
+	Classify func(*http.Response, error) Decision
+
+	// MaxBody is the length up to which a body without GetBody is read into
+	// memory before the request is sent, so that it can be sent again. It
+	// takes requests whose ContentLength is known. 0 means none.
+	MaxBody int64
+
+	// Balanced says that Base spreads requests over several hosts. The
+	// Retry-After of a 503 is then a matter between that layer and the one host,
+	// and the request is sent again at once.
+	Balanced bool
+
 	mu    sync.Mutex // held to add a host
 	order *simplelru.LRU[string, struct{}]
 	hosts atomic.Pointer[map[string]*Policy]
 }
 
 var (
-	errNotMade    = errors.New("retry: Transport.Policy was not made by New")
-	errNoResponse = errors.New("retry: Transport.Base returned neither a response nor an error")
+	errNotMade       = errors.New("retry: Transport.Policy was not made by New")
+	errHedgerNotMade = errors.New("retry: Transport.Hedger was not made by NewHedger")
+	errNoResponse    = errors.New("retry: Transport.Base returned neither a response nor an error")
 )
 
 const (
@@ -59,68 +84,89 @@ const (
 // RoundTrip implements [http.RoundTripper].
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	p := t.policy(req)
-	if p.budget == nil {
+	if err := t.check(p); err != nil {
 		if req.Body != nil {
 			req.Body.Close()
 		}
-		return nil, errNotMade
+		return nil, err
+	}
+	if p.timed || t.Hedger != nil || t.MaxBody > 0 && req.Body != nil && req.GetBody == nil {
+		return t.timed(p, req)
 	}
 	resp, err := t.send(req)
-	if err == nil && !retryStatus(resp.StatusCode) {
-		p.budget.deposit()
+	if err == nil && !t.bad(resp) {
+		if resp.StatusCode < 500 {
+			p.budget.deposit()
+		}
 		return resp, nil
 	}
-	return t.again(p, req, resp, err)
+	var l loop
+	l.begin(req.Context(), p)
+	defer l.end()
+	return t.rest(&l, req, resp, err)
 }
 
-// again is the rest of RoundTrip, kept apart so that a first success stays cheap.
-func (t *Transport) again(p *Policy, req *http.Request, resp *http.Response, err error) (*http.Response, error) {
-	if !repeatable(req) {
-		return resp, err
+// timed is RoundTrip where a first attempt needs more than the request itself.
+func (t *Transport) timed(p *Policy, req *http.Request) (*http.Response, error) {
+	orig := req
+	req, err := t.buffered(req)
+	if err != nil {
+		return nil, err
 	}
-	l := newLoop(req.Context(), p)
+	var l loop
+	l.begin(req.Context(), p)
 	defer l.end()
+	resp, err := t.attempt(&l, req, req.Body)
+	resp, err = t.rest(&l, req, resp, err)
+	if err == nil {
+		resp.Request = orig
+	}
+	return resp, err
+}
+
+// rest goes on after an attempt.
+func (t *Transport) rest(l *loop, req *http.Request, resp *http.Response, err error) (*http.Response, error) {
 	for {
-		delay, ok := l.plan(judge(p, req, resp, err))
+		if err == nil && !t.bad(resp) {
+			if resp.StatusCode < 500 {
+				l.succeed()
+			} else {
+				l.plan(verdict{stop: true}, &statusError{code: resp.StatusCode})
+			}
+			return resp, nil
+		}
+		v := t.judge(l.policy, req, resp, err)
+		if err == nil {
+			err = &statusError{code: resp.StatusCode}
+		}
+		delay, ok := l.plan(v, err)
 		if !ok {
 			return t.result(l, resp, err)
 		}
 		body, bodyErr := freshBody(req)
 		if bodyErr != nil {
-			l.cause = fmt.Errorf("retry: GetBody: %w", bodyErr)
+			l.abandon(fmt.Errorf("retry: GetBody: %w", bodyErr), err)
 			return t.result(l, resp, err)
 		}
-		if err == nil {
-			err = &statusError{resp.StatusCode}
+		if resp != nil {
 			drain(resp.Body)
 		}
-		if !l.wait(delay) {
+		if !l.wait(delay, err) {
 			if body != nil {
 				body.Close()
 			}
 			return nil, l.fail(err)
 		}
-		// The copy shares its maps with req: the request's trailers appear in them
-		// while the body is read.
-		next := req.WithContext(l.ctx)
-		next.Body = body
-		resp, err = t.send(next)
-		if err != nil {
-			continue
-		}
-		resp.Request = req
-		if !retryStatus(resp.StatusCode) {
-			p.budget.deposit()
-			return resp, nil
-		}
+		resp, err = t.attempt(l, req, body)
 	}
 }
 
+// result is a response, if there is one, and otherwise an error.
 func (t *Transport) result(l *loop, resp *http.Response, err error) (*http.Response, error) {
-	if err != nil {
-		return nil, l.fail(err)
+	if resp != nil {
+		return resp, nil
 	}
-	return resp, nil
+	return nil, l.fail(err)
 }
 
 // CloseIdleConnections closes those of Base.
@@ -133,10 +179,16 @@ func (t *Transport) CloseIdleConnections() {
 // send is Base's RoundTrip, which returns a response or an error, never neither.
 func (t *Transport) send(req *http.Request) (*http.Response, error) {
 	resp, err := t.base().RoundTrip(req)
-	if resp == nil && err == nil {
-		err = errNoResponse
+	if err != nil {
+		if resp != nil && resp.Body != nil {
+			resp.Body.Close()
+		}
+		return nil, err
 	}
-	return resp, err
+	if resp == nil {
+		return nil, errNoResponse
+	}
+	return resp, nil
 }
 
 func (t *Transport) base() http.RoundTripper {
@@ -187,42 +239,60 @@ func (t *Transport) addHost(host string) *Policy {
 	return p
 }
 
-// judge decides about an attempt that ended with err or with a status that is
-// retried.
-func judge(p *Policy, req *http.Request, resp *http.Response, err error) verdict {
-	ctx := req.Context()
-	if err == nil {
-		return verdict{
-			stop:  ctx.Err() != nil || !idempotent(req),
-			after: httpfield.RetryAfter(resp.Header),
+func (t *Transport) check(p *Policy) error {
+	if p.budget == nil {
+		return errNotMade
+	}
+	if t.Hedger != nil && t.Hedger.cfg.Budget == nil {
+		return errHedgerNotMade
+	}
+	return nil
+}
+
+// bad reports whether resp is one that is retried.
+func (t *Transport) bad(resp *http.Response) bool {
+	if t.Classify != nil {
+		switch t.Classify(resp, nil) {
+		case Retry:
+			return true
+		case Stop:
+			return false
 		}
 	}
-	v := classify(ctx, p, err)
-	if !v.rejected && (hopeless(err) || !idempotent(req) && !neverSent(err)) {
+	return retryStatus(resp.StatusCode)
+}
+
+// judge decides about an attempt that ended with err or with a bad response.
+func (t *Transport) judge(p *Policy, req *http.Request, resp *http.Response, err error) verdict {
+	ctx := req.Context()
+	if ctx.Err() != nil || !repeatable(req) {
+		return verdict{stop: true}
+	}
+	if err == nil {
+		v := verdict{stop: !t.idempotent(req), after: httpfield.RetryAfter(resp.Header)}
+		if t.Balanced && resp.StatusCode == http.StatusServiceUnavailable && v.after > 0 {
+			v.atOnce, v.after = true, 0
+		}
+		return v
+	}
+	v := classify(ctx, p.cfg.Classify, err)
+	if t.Classify != nil {
+		switch t.Classify(nil, err) {
+		case Retry:
+			v.stop = false
+		case Stop:
+			v.stop = true
+		}
+	}
+	if !v.rejected && (hopeless(err) || !t.idempotent(req) && !neverSent(err)) {
 		v.stop = true
 	}
 	return v
 }
 
-func freshBody(req *http.Request) (io.ReadCloser, error) {
-	if req.Body == nil || req.Body == http.NoBody {
-		return req.Body, nil
+func (t *Transport) idempotent(req *http.Request) bool {
+	if t.Idempotent != nil {
+		return t.Idempotent(req)
 	}
-	return req.GetBody()
+	return idempotent(req)
 }
-
-func drain(body io.ReadCloser) {
-	late := time.AfterFunc(drainTime, func() { body.Close() })
-	defer late.Stop()
-	io.CopyN(io.Discard, body, drainBytes)
-	body.Close()
-}
-
-// statusError stands for a response that was given up for another attempt.
-type statusError struct{ code int }
-
-func (e *statusError) Error() string {
-	return fmt.Sprintf("server answered %d %s", e.code, http.StatusText(e.code))
-}
-
-func (e *statusError) HTTPStatusCode() int { return e.code }

@@ -1,6 +1,6 @@
 // Package retry_test measures belay's retries beside its peers.
 //
-// The floors are one direct call (first-try), two (zero-delay), and an
+// The floors are one direct call (first-try, hedge-idle), two (zero-delay), and an
 // http.Client without retries (transport-get, transport-post).
 package retry_test
 
@@ -15,6 +15,7 @@ import (
 func BenchmarkRetry(b *testing.B) {
 	b.Run("first-try", firstTry)
 	b.Run("zero-delay", zeroDelay)
+	b.Run("hedge-idle", hedgeIdle)
 	b.Run("transport-get", transportGet)
 	b.Run("transport-post", transportPost)
 }
