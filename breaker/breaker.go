@@ -143,37 +143,45 @@ func New(cfg Config) *Breaker {
 // Otherwise op's value and error come back unchanged.
 func Do[T any](ctx context.Context, b *Breaker, op func(context.Context) (T, error)) (T, error) {
 	e := b.current.Load()
-	if e.path.Load() == refuse {
+	switch e.path.Load() {
+	case admit:
+	case refuse:
 		var zero T
 		return zero, e.refusal
-	}
-	return guard(ctx, b, e, op)
-}
-
-// guard is Do when an open breaker has not spared us the work.
-func guard[T any](ctx context.Context, b *Breaker, e *episode, op func(context.Context) (T, error)) (T, error) {
-	permit := Permit{episode: e}
-	if e.path.Load() != admit {
-		var err error
-		if permit, err = b.allow(ctx); err != nil {
+	default:
+		permit, err := b.allow(ctx)
+		if err != nil {
 			var zero T
 			return zero, err
 		}
+		return permitted(ctx, &permit, &b.cfg, op)
 	}
-	outcome := Failure // if op panics or calls runtime.Goexit
-	settled := false
+	// What follows is permitted for the usual case, in which there is nothing in the
+	// permit but the episode.
+	returned := false
 	defer func() {
-		if !settled {
-			permit.done(ctx, outcome, 0)
+		if !returned {
+			b.report(ctx, &Permit{episode: e}, Failure, 0)
 		}
 	}()
 	v, err := op(ctx)
-	if err == nil && b.cfg.Classify == nil {
-		outcome = Success
-		settled = permit.settled() || permit.succeed()
-	} else {
+	outcome := Success
+	if err != nil || b.cfg.Classify != nil {
 		outcome = b.cfg.classify(ctx, err)
 	}
+	returned = true
+	if outcome != Success || !(e.free && e.inARow.Load() == 0) && !e.succeed(0) {
+		b.report(ctx, &Permit{episode: e}, outcome, 0)
+	}
+	return v, err
+}
+
+// permitted calls op with a permit.
+func permitted[T any](ctx context.Context, p *Permit, cfg *Config, op func(context.Context) (T, error)) (T, error) {
+	outcome := Failure // if op panics or calls runtime.Goexit
+	defer func() { p.done(ctx, outcome, 0) }()
+	v, err := op(ctx)
+	outcome = cfg.classify(ctx, err)
 	return v, err
 }
 

@@ -146,22 +146,21 @@ func (p *Permit) done(ctx context.Context, o Outcome, retryAfter time.Duration) 
 	if e == nil {
 		return
 	}
-	if o != Success || !p.succeed() {
+	if o != Success || p.seat != 0 || !e.succeed(p.began) {
 		e.b.report(ctx, p, o, retryAfter)
 	}
 	p.episode = nil
 }
 
-// succeed counts the success of the call, if that is all there is to do about it;
-// otherwise it reports false.
-func (p *Permit) succeed() bool {
-	e := p.episode
-	if e == nil || !e.simple || p.seat != 0 {
+// succeed counts the success of a call that began at began, if that is all there is
+// to do about it; otherwise it reports false.
+func (e *episode) succeed(began time.Duration) bool {
+	if !e.simple {
 		return false
 	}
 	if e.window != nil || e.slow > 0 {
 		now := time.Since(e.epoch)
-		if e.slow > 0 && now-p.began > e.slow {
+		if e.slow > 0 && now-began > e.slow {
 			return false
 		}
 		if e.window != nil {
