@@ -118,7 +118,8 @@ func scale(d, mul, div time.Duration) time.Duration {
 // changes nothing and returns the time until they will be; never, if they are more
 // than it holds. next is when b will be full.
 func (l *Limiter) take(n int) (b *bucket, next, after time.Duration) {
-	for {
+	const unread = -1
+	for now := time.Duration(unread); ; {
 		b := l.bucket.Load()
 		if b.interval == 0 {
 			return b, 0, 0
@@ -126,18 +127,23 @@ func (l *Limiter) take(n int) (b *bucket, next, after time.Duration) {
 		if n > b.burst {
 			return b, 0, never
 		}
-		// The clock comes second: a bucket from before now denies now too.
 		fullAt := b.fullAt.Load()
-		now := time.Since(l.epoch)
+		stale := now != unread
+		if !stale {
+			now = time.Since(l.epoch)
+		}
 		next, after := b.next(time.Duration(fullAt), now, n)
-		if after <= 0 {
+		switch {
+		case after <= 0:
 			if b.fullAt.CompareAndSwap(fullAt, int64(next)) {
 				return b, next, 0
 			}
-		} else if fullAt != moved {
-			return b, 0, after
-		} else {
+		case fullAt == moved:
 			runtime.Gosched() // until its successor is there
+		case stale: // refused only at a time after that of the state
+			now = unread
+		default:
+			return b, 0, after
 		}
 	}
 }
