@@ -107,8 +107,9 @@ const (
 // A Breaker guards one backend. It is safe for concurrent use, starts no
 // goroutine, and needs no Close. Make it with [New].
 //
-// While it is closed, a call costs no lock and, unless Slow is set, at most one
-// look at the clock; while it is open, a refusal costs neither.
+// While it is closed and not ramping up, a call costs no lock and, unless Slow is
+// set, a good one at most one look at the clock; while it is open, a refusal costs
+// neither.
 type Breaker struct {
 	cfg     Config
 	epoch   time.Time // of all times that are durations

@@ -90,12 +90,12 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// An EventKind says what an [Event] is about.
-type EventKind uint8
+// An Kind says what an [Event] is about.
+type Kind uint8
 
 const (
 	// Succeeded: the attempt succeeded, and the call with it.
-	Succeeded EventKind = iota
+	Succeeded Kind = iota
 	// Retrying: the attempt failed, and another will follow after Delay.
 	Retrying
 	// GaveUp: the attempt failed, and none will follow.
@@ -106,7 +106,7 @@ const (
 	Unhedged
 )
 
-func (k EventKind) String() string {
+func (k Kind) String() string {
 	switch k {
 	case Succeeded:
 		return "succeeded"
@@ -119,12 +119,12 @@ func (k EventKind) String() string {
 	case Unhedged:
 		return "unhedged"
 	}
-	return fmt.Sprintf("EventKind(%d)", uint8(k))
+	return fmt.Sprintf("Kind(%d)", uint8(k))
 }
 
 // An Event is what Config.Observe and HedgeConfig.Observe are told.
 type Event struct {
-	Kind    EventKind     // what happened
+	Kind    Kind          // what happened
 	Attempt int           // the attempt's number, from 1 on
 	Elapsed time.Duration // since the call began
 	Delay   time.Duration // Retrying: before the next attempt

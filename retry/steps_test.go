@@ -18,7 +18,7 @@ import (
 // step is one attempt of a call: how it ends, and what is to come of it.
 type step struct {
 	response  any // a status, a status with Retry-After ([2]int) or an error
-	decision  retry.EventKind
+	decision  retry.Kind
 	delay     time.Duration
 	remaining float64 // in the budget, after the decision
 	cause     error
