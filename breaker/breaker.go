@@ -144,45 +144,67 @@ func New(cfg Config) *Breaker {
 // Otherwise op's value and error come back unchanged.
 func Do[T any](ctx context.Context, b *Breaker, op func(context.Context) (T, error)) (T, error) {
 	e := b.current.Load()
-	switch e.path.Load() {
-	case admit:
-	case refuse:
+	if e.path.Load() == refuse {
 		var zero T
 		return zero, e.refusal
-	default:
-		permit, err := b.allow(ctx)
-		if err != nil {
-			var zero T
-			return zero, err
-		}
-		return permitted(ctx, &permit, &b.cfg, op)
 	}
-	// What follows is permitted for the usual case, in which there is nothing in the
-	// permit but the episode.
-	returned := false
-	defer func() {
-		if !returned {
-			b.report(ctx, &Permit{episode: e}, Failure, 0)
-		}
-	}()
+	return do(ctx, e, op)
+}
+
+// do is Do if the breaker is not simply open. It is a function of its own so that
+// Do, in which nothing is deferred, fails as fast as a branch does.
+func do[T any](ctx context.Context, e *episode, op func(context.Context) (T, error)) (T, error) {
+	if e.path.Load() != admit {
+		return asked(ctx, e.b, op)
+	}
+	c := running{e, ctx}
+	defer c.abandoned()
 	v, err := op(ctx)
-	outcome := Success
-	if err != nil || b.cfg.Classify != nil {
-		outcome = b.cfg.classify(ctx, err)
-	}
-	returned = true
-	if outcome != Success || !(e.free && e.inARow.Load() == 0) && !e.succeed(0) {
-		b.report(ctx, &Permit{episode: e}, outcome, 0)
+	if err == nil && e.plain && e.inARow.Load() == 0 {
+		c.episode = nil
+	} else {
+		c.returned(err)
 	}
 	return v, err
 }
 
-// permitted calls op with a permit.
-func permitted[T any](ctx context.Context, p *Permit, cfg *Config, op func(context.Context) (T, error)) (T, error) {
+// A running call was admitted at once: there is nothing in its permit but the
+// episode, which is nil as soon as the call has been settled.
+type running struct {
+	episode *episode
+	ctx     context.Context
+}
+
+// returned settles a call whose operation returned.
+func (r *running) returned(err error) {
+	e, outcome := r.episode, Success
+	if err != nil || e.b.cfg.Classify != nil {
+		outcome = e.b.cfg.classify(r.ctx, err)
+	}
+	r.episode = nil
+	if outcome != Success || !e.succeed(0) {
+		e.b.report(r.ctx, &Permit{episode: e}, outcome, 0)
+	}
+}
+
+// abandoned settles a call whose operation panicked or called runtime.Goexit.
+func (r *running) abandoned() {
+	if e := r.episode; e != nil {
+		e.b.report(r.ctx, &Permit{episode: e}, Failure, 0)
+	}
+}
+
+// asked asks the breaker for a permit to call op.
+func asked[T any](ctx context.Context, b *Breaker, op func(context.Context) (T, error)) (T, error) {
+	permit, err := b.allow(ctx)
+	if err != nil {
+		var zero T
+		return zero, err
+	}
 	outcome := Failure // if op panics or calls runtime.Goexit
-	defer func() { p.done(ctx, outcome, 0) }()
+	defer func() { permit.done(ctx, outcome, 0) }()
 	v, err := op(ctx)
-	outcome = cfg.classify(ctx, err)
+	outcome = b.cfg.classify(ctx, err)
 	return v, err
 }
 

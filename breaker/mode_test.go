@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -178,6 +179,43 @@ func TestObserve(t *testing.T) {
 			t.Errorf("got  %q\nwant %q", got, want)
 		}
 	})
+}
+
+// However a closed breaker lets calls through, an operation that does not return
+// counts as a failure, once.
+func TestClosedCallsThatDoNotReturnFail(t *testing.T) {
+	configs := map[string]Config{
+		"consecutive only": {Consecutive: 5, FailureRate: -1, AllFailed: -1},
+		"window":           {},
+		"classified":       {Classify: func(context.Context, error) Outcome { return Success }},
+		"slow":             {Slow: time.Second},
+		"in flight":        {Slow: time.Second, CountInFlight: true},
+	}
+	for name, cfg := range configs {
+		for how, end := range map[string]func(){"panic": func() { panic("boom") }, "goexit": runtime.Goexit} {
+			t.Run(name+"/"+how, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					b := New(cfg)
+					for i := range 5 {
+						if s := b.State(); s != Closed {
+							t.Fatalf("%v after %d calls", s, i)
+						}
+						done := make(chan any)
+						go func() {
+							defer func() { done <- recover() }()
+							Run(t.Context(), b, func(context.Context) error { end(); return nil })
+						}()
+						if v := <-done; (v == "boom") != (how == "panic") {
+							t.Fatalf("recovered %v", v)
+						}
+					}
+					if s := b.State(); s != Open {
+						t.Errorf("%v after five calls that did not return, want open", s)
+					}
+				})
+			})
+		}
+	}
 }
 
 func TestObserveMayPanicAndChangeTheState(t *testing.T) {

@@ -16,6 +16,7 @@ type episode struct {
 	usual   uint32        // path when the ramp-up is over
 	simple  bool          // Closed, and a good call is only counted
 	free    bool          // and not even that
+	plain   bool          // free, and there is no Classify
 	inARow  atomic.Int64
 	slow    time.Duration // Config.Slow, if positive
 	window  *window       // nil if no trigger needs it
@@ -85,21 +86,21 @@ func (b *Breaker) verdict(e *episode, now time.Duration) error {
 	}
 	calls := c.calls()
 	if b.cfg.AllFailed > 0 && c[good] == 0 && calls >= b.cfg.AllFailed {
-		return reason("all of %d calls failed or were slow%s", calls, running(overdue))
+		return reason("all of %d calls failed or were slow%s", calls, stillRunning(overdue))
 	}
 	if calls < b.cfg.MinCalls {
 		return nil
 	}
 	if bad := c.bad(); b.cfg.FailureRate > 0 && float64(bad) >= b.cfg.FailureRate*float64(calls) {
-		return reason("%d of %d calls failed or were slow%s", bad, calls, running(overdue))
+		return reason("%d of %d calls failed or were slow%s", bad, calls, stillRunning(overdue))
 	}
 	if n := c.slow(); b.cfg.SlowRate > 0 && float64(n) >= b.cfg.SlowRate*float64(calls) {
-		return reason("%d of %d calls were slow%s", n, calls, running(overdue))
+		return reason("%d of %d calls were slow%s", n, calls, stillRunning(overdue))
 	}
 	return nil
 }
 
-func running(overdue int) string {
+func stillRunning(overdue int) string {
 	if overdue == 0 {
 		return ""
 	}
@@ -170,6 +171,7 @@ func (b *Breaker) closed(m Mode) *episode {
 				e.usual = admitTimed
 			}
 			e.free = e.slow == 0 && !counting
+			e.plain = e.free && b.cfg.Classify == nil
 			e.path.Store(e.usual)
 		}
 		if counting {
