@@ -13,9 +13,13 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Ten thousand keys are asked for with a Zipf distribution (1.1). Those that bound
-// the number of keys bound it to twice as many.
-const keys = 10_000
+// Ten thousand keys are asked for with a Zipf distribution (1.1). Those that can bound
+// the number of keys remember all of them, or, where they must evict, a tenth.
+const (
+	keys = 10_000
+	most = 2 * keys
+	few  = keys / 10
+)
 
 // zipf returns a million keys, or rather a power of two near it, in the order in which
 // they are asked for.
@@ -32,10 +36,11 @@ func zipf() []string {
 	return asked
 }
 
-// keyed returns what each peer is asked. No key is ever denied.
-func keyed(b *testing.B) map[string]func(key string) bool {
-	belay := ratelimit.NewKeyed(ratelimit.KeyedConfig[string]{Rate: generous, Burst: million, MaxKeys: 2 * keys})
-	cache, err := lru.New[string, *rate.Limiter](2 * keys)
+// keyed returns what each peer is asked, which remembers as many keys as max. No key
+// is ever denied.
+func keyed(b *testing.B, max int) map[string]func(key string) bool {
+	belay := ratelimit.NewKeyed(ratelimit.KeyedConfig[string]{Rate: generous, Burst: million, MaxKeys: max})
+	cache, err := lru.New[string, *rate.Limiter](max)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -70,11 +75,20 @@ func keyed(b *testing.B) map[string]func(key string) bool {
 
 var keyedPeers = []string{"belay", "lru-x-time", "tollbooth", "ulule", "sethvargo", "floor"}
 
-func keyedZipf(b *testing.B) {
+func keyedZipf(b *testing.B) { ask(b, most, keyedPeers) }
+
+func keyedZipfPar(b *testing.B) { askPar(b, most, keyedPeers) }
+
+// The others cannot bound the number of their keys.
+func keyedEvict(b *testing.B) { ask(b, few, keyedPeers[:2]) }
+
+func keyedEvictPar(b *testing.B) { askPar(b, few, keyedPeers[:2]) }
+
+func ask(b *testing.B, max int, peers []string) {
 	asked := zipf()
-	for _, name := range keyedPeers {
+	for _, name := range peers {
 		b.Run(name, func(b *testing.B) {
-			allow := keyed(b)[name]
+			allow := keyed(b, max)[name]
 			i := 0
 			b.ReportAllocs()
 			for b.Loop() {
@@ -87,11 +101,11 @@ func keyedZipf(b *testing.B) {
 	}
 }
 
-func keyedZipfPar(b *testing.B) {
+func askPar(b *testing.B, max int, peers []string) {
 	asked := zipf()
-	for _, name := range keyedPeers {
+	for _, name := range peers {
 		b.Run(name, func(b *testing.B) {
-			allow := keyed(b)[name]
+			allow := keyed(b, max)[name]
 			var starts atomic.Int64
 			b.ReportAllocs()
 			b.ResetTimer()

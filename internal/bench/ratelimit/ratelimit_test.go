@@ -29,6 +29,8 @@ func BenchmarkRatelimit(b *testing.B) {
 	b.Run("wait-ready-par", waitReadyPar)
 	b.Run("keyed-zipf", keyedZipf)
 	b.Run("keyed-zipf-par", keyedZipfPar)
+	b.Run("keyed-evict", keyedEvict)
+	b.Run("keyed-evict-par", keyedEvictPar)
 	b.Run("bulkhead", bulkhead)
 	b.Run("bulkhead-par", bulkheadPar)
 	b.Run("bulkhead-full", bulkheadFull)
