@@ -192,8 +192,11 @@ func (b *Bulkhead) AcquireN(ctx context.Context, n int) (Permit, error) {
 
 // SetLimit changes the number of places. If it is lowered, the calls under way go on,
 // and calls that wait for more places than there are now are refused when their turn
-// comes. It panics if limit is less than 1.
+// comes. It panics if limit is less than 1, or b is nil.
 func (b *Bulkhead) SetLimit(limit int) {
+	if b == nil {
+		panic("ratelimit: a nil *Bulkhead has no limit to change; make one with NewBulkhead")
+	}
 	if err := (BulkheadConfig{Limit: limit}).Validate(); err != nil {
 		panic(err.Error())
 	}

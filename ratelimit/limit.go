@@ -10,19 +10,22 @@ import (
 )
 
 // SetLimit changes the rate. The tokens stay; the calls that wait are served at the
-// new rate. It panics if rate is not valid, as [New] does.
+// new rate. It panics if rate is not valid, as [New] does, or l is nil.
 func (l *Limiter) SetLimit(limit rate.Limit) {
 	l.change(func(cfg *Config) { cfg.Rate = limit })
 }
 
 // SetBurst changes how many tokens can be saved up. The tokens stay as far as there
-// is room for them. It panics if burst is less than 1 or not valid, as [New] does.
-// Calls that wait for more than burst are refused when their turn comes.
+// is room for them. It panics if burst is less than 1 or not valid, as [New] does,
+// or l is nil. Calls that wait for more than burst are refused when their turn comes.
 func (l *Limiter) SetBurst(burst int) {
 	l.change(func(cfg *Config) { cfg.Burst = cmp.Or(burst, -1) })
 }
 
 func (l *Limiter) change(change func(*Config)) {
+	if l == nil {
+		panic("ratelimit: a nil *Limiter has no limit to change; make one with New")
+	}
 	l.line.mu.Lock()
 	defer l.line.mu.Unlock()
 	old := l.bucket.Load()

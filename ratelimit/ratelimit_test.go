@@ -444,6 +444,23 @@ func TestNoLimit(t *testing.T) {
 	}
 }
 
+func TestNothingToChange(t *testing.T) {
+	for name, change := range map[string]func(int){
+		"SetLimit":          func(n int) { (*Limiter)(nil).SetLimit(rate.Limit(n)) },
+		"SetBurst":          (*Limiter)(nil).SetBurst,
+		"Bulkhead.SetLimit": (*Bulkhead)(nil).SetLimit,
+	} {
+		func() {
+			defer func() {
+				if v, _ := recover().(string); !strings.HasPrefix(v, "ratelimit: a nil *") {
+					t.Errorf("%s panicked with %q", name, v)
+				}
+			}()
+			change(1)
+		}()
+	}
+}
+
 func TestSlowRates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := New(Config{Rate: rate.Every(24 * time.Hour), Burst: 2})
