@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -75,11 +76,13 @@ func (c HedgeConfig) withDefaults() HedgeConfig {
 // long is begun a second time, and the faster attempt counts (Dean and Barroso,
 // "The Tail at Scale", 2013). It is made once per backend and safe for
 // concurrent use; make it with [NewHedger]. Attempts run on goroutines that end
-// with them.
+// with them. It keeps timers: inside a testing/synctest bubble, use one made there.
 type Hedger struct {
 	cfg    HedgeConfig
 	epoch  time.Time
 	sketch *sketch // nil: a fixed delay
+
+	races sync.Pool // that are over, and that nobody has to do with
 
 	hedges, wins, refused atomic.Uint64
 }
@@ -115,7 +118,11 @@ func Hedge[T any](ctx context.Context, h *Hedger, op func(context.Context) (T, e
 		var zero T
 		return zero, context.Cause(ctx)
 	}
-	r := &race[T]{h: h, parent: ctx, op: op, discard: discard}
+	r, ok := h.races.Get().(*race[T])
+	if !ok {
+		r = &race[T]{h: h}
+	}
+	r.parent, r.op, r.discard = ctx, op, discard
 	v, c, err := r.run()
 	if c != nil {
 		c.cancel(nil)
@@ -124,6 +131,10 @@ func Hedge[T any](ctx context.Context, h *Hedger, op func(context.Context) (T, e
 		return v, r.fail(err)
 	}
 	h.cfg.Budget.deposit()
+	if r.alone() {
+		*r = race[T]{h: h, timer: r.timer}
+		h.races.Put(r)
+	}
 	return v, nil
 }
 

@@ -23,13 +23,14 @@ type race[T any] struct {
 
 	mu      sync.Mutex
 	timer   *time.Timer   // starts the next attempt
+	armed   bool          // and may call fire
 	done    chan struct{} // closed when over; made when the caller waits
 	begun   int
 	running int
 	sent    bool // some attempt was more than a rejection
 	refused bool // the budget did
 	over    bool
-	first   raceContext
+	first   *raceContext
 	others  []*raceContext
 
 	// How it ended, or the latest failure.
@@ -53,16 +54,20 @@ func (r *race[T]) run() (v T, c *raceContext, err error) {
 	}()
 	r.begin = r.h.now()
 	r.begun, r.running = 1, 1
-	r.first.Context, r.first.number = r.parent, 1
+	r.first = &raceContext{Context: r.parent, number: 1}
 	if delay := r.h.delay(); delay >= 0 && r.h.cfg.Max > 1 {
 		r.mu.Lock() // against fire, which may be called before timer is set
-		r.timer = time.AfterFunc(delay, r.fire)
+		if r.armed = true; r.timer == nil {
+			r.timer = time.AfterFunc(delay, r.fire)
+		} else {
+			r.timer.Reset(delay)
+		}
 		r.mu.Unlock()
 	}
 	if r.h.cfg.Inline {
-		r.attempts(&r.first, true)
+		r.attempts(r.first, true)
 	} else {
-		go r.attempts(&r.first, false)
+		go r.attempts(r.first, false)
 	}
 	r.wait()
 	returned = true
@@ -253,14 +258,14 @@ func (r *race[T]) end(winner *raceContext) {
 		return
 	}
 	r.over = true
-	if r.timer != nil {
-		r.timer.Stop()
+	if r.armed {
+		r.armed = !r.timer.Stop()
 	}
 	if r.done != nil {
 		close(r.done)
 	}
 	r.mu.Unlock() // others does not change any more
-	if winner != &r.first {
+	if winner != r.first {
 		r.first.cancel(errBeaten)
 	}
 	for _, c := range r.others {
@@ -269,6 +274,10 @@ func (r *race[T]) end(winner *raceContext) {
 		}
 	}
 }
+
+// alone reports whether no other goroutine has, or will have, to do with the race:
+// its only attempt was the caller's.
+func (r *race[T]) alone() bool { return r.h.cfg.Inline && r.begun == 1 && !r.armed }
 
 // drop gives away what does not reach the caller.
 func (r *race[T]) drop(v T, err error) {
