@@ -3,10 +3,15 @@ package retry_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
+	"log"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -116,6 +121,46 @@ func TestFaults(t *testing.T) {
 }
 
 // Half of all attempts fail: retries add their share and no more.
+// A certificate that is not trusted, or is another host's, is so the next time too.
+func TestCertificatesAreNotTriedAgain(t *testing.T) {
+	for _, tt := range []struct {
+		name, host string
+		trusted    bool
+		want       string
+	}{
+		{"unknown authority", "example.com", false, "unknown authority"},
+		{"another host", "other.test", true, "not other.test"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			srv := httptest.NewUnstartedServer(nil)
+			srv.Config.ErrorLog = log.New(io.Discard, "", 0)
+			srv.StartTLS()
+			defer srv.Close()
+			base := &http.Transport{TLSClientConfig: &tls.Config{ServerName: tt.host}}
+			if tt.trusted {
+				base.TLSClientConfig.RootCAs = x509.NewCertPool()
+				base.TLSClientConfig.RootCAs.AddCert(srv.Certificate())
+			}
+			dials := 0
+			base.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+				dials++
+				return new(net.Dialer).DialContext(ctx, network, addr)
+			}
+			policy := retry.New(retry.Config{Schedule: retry.Constant(0)})
+			_, err := (&http.Client{Transport: &retry.Transport{Base: base, Policy: policy}}).Get(srv.URL)
+			if dials != 1 || err == nil {
+				t.Errorf("%d handshakes, error %v; want one", dials, err)
+			}
+			if _, ok := errors.AsType[*retry.Error](err); ok {
+				t.Errorf("error %v; want what the only attempt returned", err)
+			}
+			if !strings.Contains(fmt.Sprint(err), tt.want) {
+				t.Errorf("error %v", err)
+			}
+		})
+	}
+}
+
 func TestFlappingServerIsNotAmplified(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var requests atomic.Int32
