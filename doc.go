@@ -12,12 +12,12 @@
 //     for it would take you down too.
 //   - Use [github.com/belay-go/belay/ratelimit] when you have agreed, or been told, how
 //     fast you may call.
-//   - loadbalance, to come: when a backend has several instances, and some are
-//     better than others.
-//   - gateway, to come: when calls to one external system are scattered, and should
-//     be typed, authorised and cached in one place.
-//   - facade, to come: when one answer is put together from many calls, and some
-//     of them may fail.
+//   - Use [github.com/belay-go/belay/loadbalance] when a backend has several instances,
+//     and some are better than others.
+//   - Use [github.com/belay-go/belay/gateway] when calls to one external system are
+//     scattered, and should be typed, authorised and cached in one place.
+//   - Use [github.com/belay-go/belay/facade] when one answer is put together from many
+//     calls, and some of them may fail.
 //
 // # Layers
 //
@@ -26,13 +26,16 @@
 //
 //	client := &http.Client{Transport: &retry.Transport{Base:
 //		&breaker.Transport{Base:
-//			&ratelimit.Transport{Limiter: limiter}}}}
+//			&ratelimit.Transport{Limiter: limiter, Base:
+//				&loadbalance.Transport{Balancer: balancer}}}}}
 //
 // The order from the outermost layer on: facade, endpoint, cache, retry and
 // budget, breaker, limits of rate and concurrency, load balancing, transport. The
 // breaker is inside of the retry so that it sees every attempt, and so that the
 // retry learns at once from a refusal. What must be fresh on every attempt, such as
 // a signature with a time in it, belongs at the bottom, as your own RoundTripper.
+// With a balancer the breaker judges the service, and the balancer its instances;
+// without one there is a breaker for each host.
 //
 // For what is not HTTP, each package has Do for an operation with a value, Run for
 // one without, and Wrap, which binds a function once.
@@ -64,7 +67,9 @@
 // no permit, place or slot is lost.
 //
 // Everything that grows has a limit. The packages start no goroutines, but for those
-// that run your own operation beside others, as a hedge does, and these end with it.
+// that run your own operation beside others, as a hedge or a facade does, which end with
+// it, and those of what has a Close: a balancer that follows a changing set, a cache
+// that validates in the background.
 // All types are safe for concurrent use.
 //
 // # Support

@@ -1,33 +1,44 @@
 package belay_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"time"
 
 	"github.com/belay-go/belay/breaker"
+	"github.com/belay-go/belay/facade"
+	"github.com/belay-go/belay/gateway"
+	"github.com/belay-go/belay/loadbalance"
 	"github.com/belay-go/belay/ratelimit"
 	"github.com/belay-go/belay/retry"
 )
 
 func Example() {
-	backend := flakyBackend()
-	defer backend.Close()
+	good, flaky := goodBackend(), flakyBackend()
+	defer good.Close()
+	defer flaky.Close()
 
+	instances, err := loadbalance.Hosts(good.URL, flaky.URL)
+	if err != nil {
+		log.Fatal(err)
+	}
 	client := &http.Client{
 		Timeout: 2 * time.Second,
 		Transport: &retry.Transport{ // try again, when that can help
 			Base: &breaker.Transport{ // but not what is down
 				Base: &ratelimit.Transport{ // nor faster than agreed
 					Limiter: ratelimit.New(ratelimit.Config{Rate: 100, Burst: 20}),
+					Base:    &loadbalance.Transport{Balancer: instances}, // where it goes best
 				},
 			},
 		},
 	}
-
-	resp, err := client.Get(backend.URL)
+	resp, err := client.Get("http://shop.example/")
 	switch {
 	case errors.Is(err, breaker.ErrOpen):
 		fmt.Println("the backend is down, and we have not made it worse")
@@ -38,6 +49,61 @@ func Example() {
 		fmt.Println(resp.Status)
 	}
 	// Output: 200 OK
+}
+
+// One page from two calls of one system: the product has to be there, the reviews
+// would be nice.
+func Example_page() {
+	shop := shopBackend()
+	defer shop.Close()
+	cache := gateway.NewCache(gateway.CacheConfig{})
+	defer cache.Close()
+
+	api, err := gateway.New(gateway.Config{
+		BaseURL:   shop.URL,
+		Transport: &gateway.Transport{Cache: cache, Base: &retry.Transport{Base: &breaker.Transport{}}},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	product := gateway.NewEndpoint[string, Product](api, "GET /products/{id}", gateway.EndpointConfig{})
+	reviews := gateway.NewEndpoint[string, []Review](api, "GET /products/{id}/reviews", gateway.EndpointConfig{})
+
+	plan := facade.New[string](facade.Config{Name: "product page"})
+	p := facade.Step(plan, "product", product.Call)
+	r := facade.Step(plan, "reviews", reviews.Call).Timeout(time.Second).Optional()
+	page, err := facade.Build(plan, func(v *facade.Values) (string, error) {
+		text := fmt.Sprintf("%s, %d reviews", p.Value(v).Name, len(r.Value(v)))
+		for _, m := range v.Missing() {
+			text += fmt.Sprintf(" (no %s)", m.Part)
+		}
+		return text, nil
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	text, err := page.Call(context.Background(), "tea")
+	fmt.Println(text, err)
+	// Output: Green tea, 0 reviews (no reviews) <nil>
+}
+
+type Product struct{ Name string }
+
+type Review struct{ Stars int }
+
+// shopBackend has no reviews.
+func shopBackend() *httptest.Server {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /products/tea", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		io.WriteString(w, `{"Name": "Green tea"}`)
+	})
+	return httptest.NewServer(mux)
+}
+
+func goodBackend() *httptest.Server {
+	return httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 }
 
 // flakyBackend answers every other request with 503.

@@ -8,6 +8,7 @@ import (
 // What -check demands.
 const (
 	minGain   = 15.0 // points of success that belay must be above plain
+	minRate   = 99.0 // per cent of the answerable calls that belay must answer
 	maxLoad   = 1.2  // upstream requests per call of belay while everything is down
 	maxBehind = 2.0  // seconds that belay may recover later than plain
 )
@@ -26,6 +27,9 @@ func check(out io.Writer, plain, belay result) bool {
 	gain := 100*belay.answered.rate() - 100*plain.answered.rate()
 	demand(gain >= minGain, fmt.Sprintf("belay answers at least %.0f points more of the answerable calls than plain", minGain),
 		fmt.Sprintf("%.1f %% and %.1f %%, %+.1f points", 100*belay.answered.rate(), 100*plain.answered.rate(), gain))
+
+	demand(100*belay.answered.rate() >= minRate, fmt.Sprintf("belay answers at least %.0f %% of them", minRate),
+		fmt.Sprintf("%.2f %%", 100*belay.answered.rate()))
 
 	demand(belay.load.rate() <= maxLoad, fmt.Sprintf("belay sends at most %.1f requests per call in the outage", maxLoad),
 		fmt.Sprintf("%.2f", belay.load.rate()))

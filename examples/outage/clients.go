@@ -4,11 +4,13 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"slices"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/belay-go/belay/breaker"
+	"github.com/belay-go/belay/loadbalance"
 	"github.com/belay-go/belay/retry"
 )
 
@@ -19,7 +21,7 @@ const deadline = time.Second
 type stack struct {
 	name, layers string
 	transport    http.RoundTripper
-	breakers     func() []string // the state of the breaker of each of the targets' origins; nil where there are none
+	states       func() []string // of what names lists; nil where there are none
 }
 
 func plainStack(base http.RoundTripper, targets []*url.URL) stack {
@@ -38,38 +40,85 @@ func naiveStack(base http.RoundTripper, targets []*url.URL) stack {
 	}
 }
 
-// belayStack has nothing configured: every value of Belay's in it is a zero value.
+// belayStack has nothing configured: every value of Belay's in it is a zero value, but for the names of the instances.
 func belayStack(base http.RoundTripper, targets []*url.URL) stack {
-	breakers := &breaker.Transport{Base: base}              // one default breaker for each host
-	spread := &roundRobin{Base: breakers, Targets: targets} // only this knows the instances
+	var instances []loadbalance.Endpoint[*url.URL]
+	for i, t := range targets {
+		instances = append(instances, loadbalance.Endpoint[*url.URL]{
+			Key: strconv.Itoa(i), Value: &url.URL{Scheme: t.Scheme, Host: t.Host, Path: "/" + strconv.Itoa(i)}})
+	}
+	balancer := loadbalance.New(loadbalance.Static(instances...), loadbalance.Config{})
+	spread := &loadbalance.Transport{Base: &numbered{base, targets}, Balancer: balancer, RewriteHost: true}
+	guard := &breaker.Transport{Base: spread}
 	return stack{
 		name:      "belay",
-		layers:    "http.Client -> retry.Transport -> round robin -> breaker.Transport (one per instance) -> http.Transport",
-		transport: &retry.Transport{Base: spread}, // a default policy, and one budget for all instances
-		breakers: func() []string {
-			states := map[string]string{}
-			for origin, b := range breakers.All() {
-				states[origin] = b.State().String()
-			}
-			var list []string
-			for _, o := range origins(targets) {
-				list = append(list, states[o]) // empty before the first request
-			}
-			return list
-		},
+		layers:    "http.Client -> retry.Transport -> breaker.Transport -> loadbalance.Transport -> http.Transport",
+		transport: &loadbalance.Attempts{Base: &retry.Transport{Base: guard}}, // each attempt goes to another instance
+		states:    func() []string { return append(instanceStates(balancer), breakerState(guard)) },
 	}
 }
 
-// origins lists what has a breaker of its own.
-func origins(targets []*url.URL) []string {
+// numbered sends a request to the target whose number is its path: those of -url have paths and queries of their own.
+type numbered struct {
+	Base    http.RoundTripper
+	Targets []*url.URL
+}
+
+func (n *numbered) RoundTrip(req *http.Request) (*http.Response, error) {
+	i, err := strconv.Atoi(strings.Trim(req.URL.Path, "/"))
+	if err != nil {
+		return nil, err
+	}
+	sent := req.WithContext(req.Context()) // a copy: a RoundTripper must not change its request
+	sent.URL = n.Targets[i]
+	return n.Base.RoundTrip(sent)
+}
+
+// What Belay does with calls, to an instance or to all: they run, a few try whether they would, or they are kept away.
+const (
+	used  = "used"
+	tried = "tried"
+	out   = "out"
+)
+
+func instanceStates(b *loadbalance.Balancer[*url.URL]) []string {
 	var list []string
-	for _, t := range targets {
-		if o := t.Scheme + "://" + t.Host; !slices.Contains(list, o) {
-			list = append(list, o)
+	for _, e := range b.Stats().Endpoints {
+		switch e.State {
+		case loadbalance.Healthy, loadbalance.SlowStart:
+			list = append(list, used)
+		case loadbalance.HalfOpen:
+			list = append(list, tried)
+		default:
+			list = append(list, out)
 		}
 	}
 	return list
 }
+
+func breakerState(t *breaker.Transport) string {
+	for _, b := range t.All() { // there is one, for the service, once it has been called
+		switch b.State() {
+		case breaker.Open:
+			return out
+		case breaker.HalfOpen:
+			return tried
+		}
+	}
+	return used
+}
+
+// names lists what belayStack has states of: each target, and the service.
+func names(targets []*url.URL) []string {
+	var list []string
+	for _, t := range targets {
+		list = append(list, t.Scheme+"://"+t.Host+t.EscapedPath()) // a query may have secrets
+	}
+	return append(list, service)
+}
+
+// service is the name of all instances together.
+const service = "all"
 
 // newTransport returns a transport that keeps every connection that it opens, so that the columns do not differ by luck.
 func newTransport() *http.Transport {

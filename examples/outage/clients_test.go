@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"sync"
 	"strings"
 	"testing"
 )
@@ -116,26 +117,39 @@ func TestEagerEndsWithItsCaller(t *testing.T) {
 	}
 }
 
-func TestBelayStackNamesItsBreakers(t *testing.T) {
+func TestBelayStackTellsWhatItDoes(t *testing.T) {
+	var mu sync.Mutex
+	sent := map[string]int{}
 	down := roundTripper(func(r *http.Request) (*http.Response, error) {
-		if r.URL.Host == "b.example" {
+		mu.Lock()
+		defer mu.Unlock()
+		if sent[r.URL.String()]++; r.URL.Host == "b.example" {
 			return nil, errors.New("broken")
 		}
 		return &http.Response{StatusCode: 200, Body: http.NoBody}, nil
 	})
-	s := belayStack(down, targets(t, "http://a.example/", "http://b.example/", "http://b.example/2", "http://c.example/"))
-	if got := s.breakers(); !slices.Equal(got, []string{"", "", ""}) {
+	urls := targets(t, "http://a.example/?key=1", "http://b.example/", "http://c.example/2", "http://c.example/3")
+	s := belayStack(down, urls)
+	if got := s.states(); !slices.Equal(got, []string{"used", "used", "used", "used", "used"}) {
 		t.Errorf("before the first request: %q", got)
 	}
 	for range 200 {
 		req, _ := http.NewRequest(http.MethodGet, "http://service.example/", nil)
-		ctx, cancel := context.WithTimeout(t.Context(), 1) // no waiting between attempts
-		if resp, err := s.transport.RoundTrip(req.WithContext(ctx)); err == nil {
-			resp.Body.Close()
+		resp, err := s.transport.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
 		}
-		cancel()
+		resp.Body.Close()
 	}
-	if got := s.breakers(); !slices.Equal(got, []string{"closed", "open", "closed"}) {
-		t.Errorf("after b has failed for long: %q", got)
+	for _, u := range urls {
+		if sent[u.String()] == 0 {
+			t.Errorf("nothing was sent to %s: %v", u, sent)
+		}
+	}
+	if sent[urls[1].String()] > 10 {
+		t.Errorf("%d of 200 calls were sent to what is broken", sent[urls[1].String()])
+	}
+	if want := []string{"http://a.example/", "http://b.example/", "http://c.example/2", "http://c.example/3", "all"}; !slices.Equal(names(urls), want) {
+		t.Errorf("names %q, want %q", names(urls), want)
 	}
 }

@@ -26,8 +26,8 @@ type drawing struct {
 	ShadeTop, ShadeBottom int
 	Faults                []row
 	Panels                []panel
-	BreakersTop           int
-	Breakers              []row
+	StatesTop             int
+	States                []row
 	Seconds               []tick // of the common axis
 	Bucket                time.Duration
 
@@ -90,12 +90,12 @@ func draw(e *experiment) *drawing {
 		d.Panels = append(d.Panels, n)
 	}
 	y += 40
-	d.BreakersTop = y - 10
+	d.StatesTop = y - 10
 	for i, name := range e.targets {
-		if e.schedule.total > 0 {
+		if e.schedule.total > 0 && name != service {
 			name = "server " + name
 		}
-		d.Breakers = append(d.Breakers, row{name, y, d.states(e.samples, i)})
+		d.States = append(d.States, row{name, y, d.states(e.samples, i)})
 		y += rowStep
 	}
 	d.ShadeBottom = y
@@ -142,7 +142,7 @@ func (d *drawing) faults(s schedule, instance byte) []bar {
 	return bars
 }
 
-// states are the stretches in which one breaker did not change.
+// states are the stretches in which a state did not change.
 func (d *drawing) states(samples []sample, instance int) []bar {
 	var bars []bar
 	for i := 0; i < len(samples); {

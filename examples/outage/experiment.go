@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// sampleEvery is how often the breakers' states are looked at.
+// sampleEvery is how often belay's states are looked at.
 const sampleEvery = 100 * time.Millisecond
 
 // An experiment is one run of all columns.
@@ -21,7 +21,7 @@ type experiment struct {
 	schedule    schedule
 	start       time.Time
 	columns     []*column // plain, naive, belay
-	targets     []string  // names of what has a breaker of its own
+	targets     []string  // names of what belay has a state of
 	turns       bool      // a call goes to one column after the other, not to all
 	samples     []sample
 	end         time.Duration // from start to the end of the last call
@@ -29,7 +29,7 @@ type experiment struct {
 	interrupted bool
 }
 
-// A sample is the state of belay's breakers at a moment.
+// A sample is the state of belay at a moment: of each target, and of the service.
 type sample struct {
 	at     time.Duration
 	states []string
@@ -61,6 +61,7 @@ func newExperiment(n network, s schedule, seed uint64) (e *experiment, stop func
 	for i := range len(instances) {
 		e.targets = append(e.targets, instances[i:i+1])
 	}
+	e.targets = append(e.targets, service)
 	for _, build := range stacks {
 		set, err := startSet(n.listen, s, seed, e.start)
 		if err != nil {
@@ -120,17 +121,17 @@ func (e *experiment) run(ctx context.Context, moments []time.Duration, show func
 			return
 		case <-tick.C:
 			now := time.Since(e.start)
-			e.samples = append(e.samples, sample{now, e.breakers()})
+			e.samples = append(e.samples, sample{now, e.belay()})
 			show(now)
 		}
 	}
 }
 
-// breakers returns the states of the breakers of the column that has them.
-func (e *experiment) breakers() []string {
+// belay returns the states of the column that has them.
+func (e *experiment) belay() []string {
 	for _, c := range e.columns {
-		if c.breakers != nil {
-			return c.breakers()
+		if c.states != nil {
+			return c.states()
 		}
 	}
 	return nil

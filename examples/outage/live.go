@@ -74,8 +74,8 @@ func line(e *experiment, now time.Duration) string {
 		s, _, _ := recent(c, now)
 		fmt.Fprintf(&b, "  %s %6s", c.name, percent(s, 0))
 	}
-	if states := breakers(e); states != "" {
-		fmt.Fprintf(&b, "  breakers %s", states)
+	if states := states(e); states != "" {
+		fmt.Fprintf(&b, "  belay: %s", states)
 	}
 	if e.schedule.total > 0 {
 		fmt.Fprintf(&b, "  | %s", e.schedule.describe(now))
@@ -98,8 +98,8 @@ func block(e *experiment, now time.Duration) string {
 		s, wait, sent := recent(c, now)
 		fmt.Fprintf(&b, "%-11s   %7s   %8s ms   %8d /s\n", c.name, percent(s, 0), millis(wait), sent)
 	}
-	if states := breakers(e); states != "" {
-		fmt.Fprintf(&b, "\nbreakers      %s\n", states)
+	if states := states(e); states != "" {
+		fmt.Fprintf(&b, "\nbelay keeps   %s\n", states)
 	}
 	return b.String()
 }
@@ -124,10 +124,10 @@ func recent(c *column, now time.Duration) (s share, median time.Duration, sent i
 	return s, quantile(waits, 0.5), sent
 }
 
-// breakers names the states of the breakers.
-func breakers(e *experiment) string {
+// states says what belay does with the calls to each target, and to all.
+func states(e *experiment) string {
 	var words []string
-	for i, state := range e.breakers() {
+	for i, state := range e.belay() {
 		if state != "" {
 			words = append(words, e.targets[i]+" "+state)
 		}

@@ -8,7 +8,7 @@ import (
 
 // staged is an experiment that has come to the fifth second of a hundred, without any servers.
 func staged() *experiment {
-	e := &experiment{schedule: schedule{100 * time.Second, 100}, targets: []string{"A", "B", "C", "D"}, end: 100 * time.Second}
+	e := &experiment{schedule: schedule{100 * time.Second, 100}, targets: []string{"A", "B", "C", "D", service}, end: 100 * time.Second}
 	for _, name := range []string{"plain", "naive", "belay"} {
 		c := &column{stack: stack{name: name, layers: "client -> transport"}}
 		c.calls = every(10*time.Millisecond, 0, 4*time.Second, false)
@@ -19,9 +19,9 @@ func staged() *experiment {
 		}
 		e.columns = append(e.columns, c)
 	}
-	states := []string{"closed", "open", "half-open", ""}
-	e.columns[2].breakers = func() []string { return states }
-	e.samples = []sample{{time.Second, []string{"closed", "closed", "", ""}}, {50 * time.Second, states}, {100 * time.Second, states}}
+	states := []string{"used", "out", "tried", "", "used"}
+	e.columns[2].states = func() []string { return states }
+	e.samples = []sample{{time.Second, []string{"used", "used", "", "", "used"}}, {50 * time.Second, states}, {100 * time.Second, states}}
 	return e
 }
 
@@ -36,7 +36,7 @@ func TestRecent(t *testing.T) {
 
 func TestLine(t *testing.T) {
 	got := line(staged(), 5*time.Second)
-	want := "   5 s  plain   50 %  naive   50 %  belay  100 %  breakers A closed, B open, C half-open  | A slow"
+	want := "   5 s  plain   50 %  naive   50 %  belay  100 %  belay: A used, B out, C tried, all used  | A slow"
 	if got != want {
 		t.Errorf("\n%q, want\n%q", got, want)
 	}

@@ -48,7 +48,7 @@ func TestReport(t *testing.T) {
 		"prefers-color-scheme: dark", "-duration 1m40s -rate 100 -seed 7", // how it looks, how to repeat it
 		"slow: answers after 2 s", ">503 bursts<", "reset after half of the body", "capacity grows back", // faults
 		"up to three servers fail", "all fail", "all are back, but weak at first", // shades
-		`class="open"`, `class="half-open"`, `class="closed"`, // breakers
+		`class="out"`, `class="tried"`, `class="used"`, // states
 		"client -&gt; transport", "load in outage",
 	} {
 		if !strings.Contains(page, want) {
@@ -103,18 +103,18 @@ func TestDrawing(t *testing.T) {
 	if d.x(0) != plotLeft || d.x(d.span) != plotRight {
 		t.Errorf("the time line goes from %v to %v", d.x(0), d.x(d.span))
 	}
-	for _, bars := range [][]bar{d.Shades, d.Faults[0].Bars, d.Breakers[0].Bars} {
+	for _, bars := range [][]bar{d.Shades, d.Faults[0].Bars, d.States[0].Bars} {
 		for _, b := range bars {
 			if b.X < plotLeft || b.X+b.Width > plotRight+0.1 || b.Width <= 0 {
 				t.Errorf("%+v is outside of the drawing", b)
 			}
 		}
 	}
-	if n := len(d.Breakers[1].Bars); n != 2 {
-		t.Errorf("%d stretches for a breaker that changed once, want 2", n)
+	if n := len(d.States[1].Bars); n != 2 {
+		t.Errorf("%d stretches for a state that changed once, want 2", n)
 	}
-	if n := len(d.Breakers[3].Bars); n != 0 {
-		t.Errorf("%d stretches for a breaker that does not exist yet, want none", n)
+	if n := len(d.States[3].Bars); n != 0 {
+		t.Errorf("%d stretches for a state that there never was, want none", n)
 	}
 }
 

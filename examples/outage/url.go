@@ -62,7 +62,7 @@ func drive(ctx context.Context, base http.RoundTripper, o options, out io.Writer
 		return nil, err
 	}
 
-	e := &experiment{turns: true, start: time.Now(), targets: origins(o.urls)}
+	e := &experiment{turns: true, start: time.Now(), targets: names(o.urls)}
 	for _, build := range stacks {
 		g := &gate{Base: base, limiter: limiter, left: &left, start: e.start}
 		e.add(build(g, o.urls), verifyStatus, g.received)

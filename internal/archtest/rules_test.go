@@ -35,7 +35,16 @@ var topLevel = []string{
 // goStatements are the places in the patterns and leaves that start a goroutine
 // ("package/file.go:function"), each with the reason why it ends.
 var goStatements = map[string]string{
-	"retry/race.go:run": "the first attempt of a hedged call: it ends with the operation, whose context the race ends",
+	"facade/each.go:Each":                    "the calls for some of the items: Each waits for them",
+	"facade/race.go:Quorum":                  "a contestant: it ends with its function, whose context the race ends",
+	"facade/run.go:dispatch":                 "a branch of a plan: it ends with the functions of its parts, whose contexts the call ends",
+	"facade/undo.go:apart":                   "one undo: it ends with its function, whose context ends after a share of UndoTimeout",
+	"gateway/cacheflight.go:pump":            "reads a body for those who wait for it: it ends with the body, at the latest with the context of the request whose it is",
+	"gateway/cacherefresh.go:refresh":        "validates a response in the background: it ends with its request, which has a deadline and which Close cancels",
+	"gateway/flight.go:launch":               "a shared call: it ends with the callers' function, whose context ends when the last caller has left, and that of a token with BearerConfig.Timeout",
+	"loadbalance/check.go:startChecks":       "the active checks of an endpoint: it ends with Close, or when the endpoint leaves the set",
+	"loadbalance/loadbalance.go:newBalancer": "it follows a source that is not static: it ends with Close, or when the source's last set is final",
+	"retry/race.go:run":                      "the first attempt of a hedged call: it ends with the operation, whose context the race ends",
 }
 
 // A rule holds for each package of its kind.

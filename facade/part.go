@@ -1,0 +1,224 @@
+package facade
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// A Part is the handle of one call of a [Plan], and of its value. Its methods
+// describe the part further and return it; what they are told wrongly, [Build]
+// reports.
+type Part[T any] struct {
+	def   *definition
+	index int          // of its node, or input
+	view  func(*run) T // of a settled part
+}
+
+// input is the index of the plan's input.
+const input = -1
+
+// Optional lets the call succeed without the part.
+func (p *Part[T]) Optional() *Part[T] {
+	p.option("Optional").optional = true
+	return p
+}
+
+// Timeout bounds the part: after d it counts as failed, even if its function goes on.
+func (p *Part[T]) Timeout(d time.Duration) *Part[T] {
+	n := p.option("Timeout")
+	if n.timeout = d; d <= 0 {
+		p.def.wrong("part %q: Timeout is %v, want more than 0", n.name, d)
+	}
+	return p
+}
+
+// Expects says how long the part usually takes. If the context has a deadline, the
+// parts that it needs must leave it that much, and it is not begun with notably less.
+func (p *Part[T]) Expects(d time.Duration) *Part[T] {
+	n := p.option("Expects")
+	if n.expects = d; d <= 0 {
+		p.def.wrong("part %q: Expects is %v, want more than 0", n.name, d)
+	}
+	return p
+}
+
+// Fallback gives the part the value v where it would have none, unless the call
+// fails.
+func (p *Part[T]) Fallback(v T) *Part[T] {
+	n := p.option("Fallback")
+	n.fallbacks++
+	n.substitute = v
+	return p
+}
+
+// FallbackFunc is [Part.Fallback] with a value made of the cause. f must return
+// soon when its context ends, which is the end of the call, not that of the part.
+func (p *Part[T]) FallbackFunc(f func(ctx context.Context, cause error) (T, error)) *Part[T] {
+	n := p.option("FallbackFunc")
+	n.fallbacks++
+	if f == nil {
+		p.def.wrong("part %q: FallbackFunc is nil", n.name)
+	}
+	n.fallback = func(ctx context.Context, cause error) (any, error) { return box(f(ctx, cause)) }
+	return p
+}
+
+// Undo says how the part is taken back: f gets its value if the part was done and the
+// call fails after all, or if the value comes when the call does not wait for it any
+// more. f runs on a goroutine of its own.
+func (p *Part[T]) Undo(f func(context.Context, T) error) *Part[T] {
+	n := p.option("Undo")
+	if f == nil {
+		p.def.wrong("part %q: Undo is nil", n.name)
+	}
+	n.undo = func(ctx context.Context, v any) error { return f(ctx, unbox[T](v)) }
+	return p
+}
+
+// UndoAlways has f take part back also if nobody knows whether it was done: it has
+// timed out, was cancelled or panicked. As there is no value then, f gets that of
+// key, which part needs as well: the input, say, with an idempotency key in it. f is
+// called once part's function has returned. If part has an Undo, that is called
+// instead whenever there is a value.
+func UndoAlways[T, K any](part *Part[T], key *Part[K], f func(context.Context, K) error) *Part[T] {
+	n := part.option("UndoAlways")
+	if f == nil {
+		part.def.wrong("part %q: UndoAlways is nil", n.name)
+	}
+	n.always = func(ctx context.Context, r *run) error { return f(ctx, key.get(r)) }
+	n.edges = append(n.edges, key.edge())
+	return part
+}
+
+// Pivot makes the part the point of no return: once it is done, what was done before
+// is not undone any more. If the call fails later, it returns its error and, beside
+// it, what assemble makes of the values that are there, which then may be fewer
+// than the required ones.
+func (p *Part[T]) Pivot() *Part[T] {
+	p.option("Pivot").pivot = true
+	return p
+}
+
+// When calls the part only if cond is true. Otherwise it is Skipped, which is no
+// failure of a required part either.
+func (p *Part[T]) When(cond *Part[bool]) *Part[T] {
+	n := p.option("When")
+	n.when = cond.get
+	n.edges = append(n.edges, cond.edge())
+	return p
+}
+
+// Name returns the part's name.
+func (p *Part[T]) Name() string {
+	if p.index == input {
+		return "input"
+	}
+	return p.def.nodes[p.index].name
+}
+
+// option returns what a method is to change.
+func (p *Part[T]) option(method string) *node {
+	if p.index == input || p.view != nil {
+		p.def.wrong("%s of %s, which is not a part of its own", method, p.Name())
+		return &node{}
+	}
+	return p.def.nodes[p.index]
+}
+
+// Settled returns a handle of how p ends. A part that needs it is called in any case,
+// and looks for itself.
+func Settled[T any](p *Part[T]) *Part[Result[T]] {
+	if p == nil {
+		return nil
+	}
+	return &Part[Result[T]]{def: p.def, index: p.index, view: p.result}
+}
+
+// Value returns the part's value, which is zero if it has none.
+func (p *Part[T]) Value(v *Values) T {
+	if v.foreign(p.def, p.index, p.Name) {
+		var zero T
+		return zero
+	}
+	return p.get(&v.run)
+}
+
+// Result returns the part's value and how it came about.
+func (p *Part[T]) Result(v *Values) Result[T] {
+	if v.foreign(p.def, p.index, p.Name) {
+		return Result[T]{Status: Cancelled, Err: v.misuse}
+	}
+	return p.result(&v.run)
+}
+
+// A Result is how a part has ended.
+type Result[T any] struct {
+	Value  T      // zero unless Status is OK or FellBack
+	Status Status // how
+	Err    error  // why it is not OK
+}
+
+// A Status is how a part has ended.
+type Status uint8
+
+const (
+	// OK: its function has returned a value.
+	OK Status = iota
+	// FellBack: the value is a fallback.
+	FellBack
+	// Failed: its function has returned an error, or not in time.
+	Failed
+	// Skipped: it was not called.
+	Skipped
+	// Cancelled: the call had failed, or its context had been cancelled.
+	Cancelled
+)
+
+func (s Status) String() string {
+	if s > Cancelled {
+		return fmt.Sprintf("Status(%d)", uint8(s))
+	}
+	return [...]string{"ok", "fell back", "failed", "skipped", "cancelled"}[s]
+}
+
+func (s Status) hasValue() bool { return s <= FellBack }
+
+func (p *Part[T]) get(r *run) T {
+	switch {
+	case p.view != nil:
+		return p.view(r)
+	case p.index == input:
+		return unbox[T](r.in)
+	}
+	return unbox[T](r.cells[p.index].value)
+}
+
+func (p *Part[T]) result(r *run) Result[T] {
+	if p.index == input || p.view != nil {
+		return Result[T]{Value: p.get(r)}
+	}
+	c := &r.cells[p.index]
+	return Result[T]{Value: unbox[T](c.value), Status: c.status, Err: c.err}
+}
+
+func (p *Part[T]) edge() edge {
+	if p == nil {
+		return edge{}
+	}
+	return edge{def: p.def, index: p.index, soft: p.view != nil}
+}
+
+// box spares a value beside an error its allocation.
+func box[T any](v T, err error) (any, error) {
+	if err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
+// unbox knows that v is a T, or nil for none and for T's that are nil interfaces.
+func unbox[T any](v any) T {
+	t, _ := v.(T)
+	return t
+}

@@ -1,0 +1,84 @@
+package gateway
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"net/http"
+	"sync"
+)
+
+// Auth adds credentials to requests, once for each request that goes to the base
+// origin. It must be safe for concurrent use.
+//
+// An Auth that also has the method
+//
+//	Stale(ctx context.Context, sent *http.Request) bool
+//
+// is told when the request sent was answered with 401, and reports whether Apply
+// would add other credentials now. Then the request is sent once more.
+type Auth interface {
+	// Apply adds the credentials to a request. It may set header fields and the
+	// query, and nothing else. Its errors must not show the credentials.
+	Apply(ctx context.Context, req *http.Request) error
+
+	// Identity names whose credentials they are, for a cache below that must not
+	// give one's responses to another: different credentials, different names. It
+	// is no secret.
+	Identity(ctx context.Context) string
+}
+
+// APIKey returns an Auth that sends value in a header field, such as X-Api-Key.
+func APIKey(header, value string) Auth {
+	a := &fixed{name: http.CanonicalHeaderKey(header), value: value, identity: fingerprint(header, value)}
+	switch {
+	case !validName(header) || forbidden(header):
+		a.err = errors.New("the header field of the API key cannot be set")
+	case value == "":
+		a.err = errors.New("the API key is empty")
+	case !validValue(value):
+		a.err = errors.New("the API key has a control character, such as a newline at its end")
+	}
+	return a
+}
+
+// Basic returns an Auth for the scheme Basic (RFC 7617).
+func Basic(user, password string) Auth {
+	req := http.Request{Header: http.Header{}}
+	req.SetBasicAuth(user, password)
+	return &fixed{name: "Authorization", value: req.Header.Get("Authorization"), identity: fingerprint(user, password)}
+}
+
+// fixed is an Auth whose credentials never change.
+type fixed struct {
+	name, value string
+	identity    string
+	err         error
+}
+
+func (a *fixed) Apply(_ context.Context, req *http.Request) error {
+	if a.err == nil {
+		req.Header[a.name] = []string{a.value}
+	}
+	return a.err
+}
+
+func (a *fixed) Identity(context.Context) string { return a.identity }
+func (a *fixed) String() string                  { return "gateway: credentials for " + a.name }
+func (a *fixed) GoString() string                { return a.String() }
+
+var processKey = sync.OnceValue(func() string { return rand.Text() })
+
+// fingerprint names credentials, the same for the same ones, so that nobody can tell
+// or try what they are without the process's memory.
+func fingerprint(parts ...string) string {
+	mac := hmac.New(sha256.New, []byte(processKey()))
+	for _, p := range parts {
+		sum := sha256.Sum256([]byte(p))
+		mac.Write(sum[:])
+	}
+	return hex.EncodeToString(mac.Sum(nil)[:16])
+}

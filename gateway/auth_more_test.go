@@ -1,0 +1,173 @@
+package gateway_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/belay-go/belay/gateway"
+)
+
+func TestBearerConfig(t *testing.T) {
+	text := panicOf(func() { gateway.Bearer(gateway.BearerConfig{MaxTokens: -1}) })
+	if !strings.Contains(text, "gateway: BearerConfig.Token") || !strings.Contains(text, "MaxTokens") {
+		t.Errorf("it panics with %q", text)
+	}
+}
+
+// A panic of the token function reaches the caller, the next call goes on.
+func TestBearerPanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		broken := true
+		call := me(t, guarded(0, always), gateway.BearerConfig{Token: func(context.Context) (string, time.Time, error) {
+			if broken {
+				panic("boom")
+			}
+			return "t", time.Time{}, nil
+		}})
+		if text := panicOf(func() { call(t.Context(), none) }); text != "boom" {
+			t.Errorf("it panics with %q", text)
+		}
+		broken = false
+		if _, err := call(t.Context(), none); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestBearerRefusesBadTokens(t *testing.T) {
+	for _, token := range []string{"", "a\nb", "a\r\nX: y"} {
+		call := me(t, guarded(0, always), gateway.BearerConfig{Token: func(context.Context) (string, time.Time, error) { return token, time.Time{}, nil }})
+		_, err := call(t.Context(), none)
+		asError(t, err, gateway.NoCredentials)
+	}
+}
+
+// An expired token is not used; one that comes expired is used for the calls that
+// waited for it.
+func TestBearerExpired(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &tokens{life: time.Second}
+		call := me(t, guarded(0, always), gateway.BearerConfig{Token: s.token, Early: -1})
+		for i, want := range []string{"-1", "-2", "-3"} {
+			if token, err := call(t.Context(), none); err != nil || token != want {
+				t.Errorf("%d: %q, %v", i, token, err)
+			}
+			time.Sleep(time.Second)
+		}
+		s.life = time.Nanosecond
+		if token, err := call(t.Context(), none); err != nil || token != "-4" {
+			t.Errorf("%q, %v", token, err)
+		}
+	})
+}
+
+// An identity names the credentials, without showing them, and differs where they do.
+func TestIdentities(t *testing.T) {
+	ctx := t.Context()
+	token := func(context.Context) (string, time.Time, error) { return "t", time.Time{}, nil }
+	all := map[string]string{}
+	for name, auth := range map[string]gateway.Auth{
+		"key":         gateway.APIKey("X-Api-Key", "s3cr3t"),
+		"other key":   gateway.APIKey("X-Api-Key", "s3cr3t2"),
+		"other field": gateway.APIKey("X-Other", "s3cr3t"),
+		"basic":       gateway.Basic("ada", "s3cr3t"),
+		"other word":  gateway.Basic("ada", "s3cr3t2"),
+		"shifted":     gateway.Basic("adas", "3cr3t"),
+		"bearer":      gateway.Bearer(gateway.BearerConfig{Token: token}),
+		"another":     gateway.Bearer(gateway.BearerConfig{Token: token}),
+	} {
+		id := auth.Identity(ctx)
+		if other, ok := all[id]; ok || len(id) < 16 || strings.Contains(id, "cr3t") {
+			t.Errorf("the identity of %s is %q, as that of %q", name, id, other)
+		}
+		all[id] = name
+	}
+	if a, b := gateway.APIKey("X-Api-Key", "k"), gateway.APIKey("X-Api-Key", "k"); a.Identity(ctx) != b.Identity(ctx) {
+		t.Error("the same key has two identities")
+	}
+	b := gateway.Bearer(gateway.BearerConfig{Token: token, Identity: userOf})
+	if id := b.Identity(as(ctx, "alice")); id != "alice" {
+		t.Errorf("alice is %q", id)
+	}
+}
+
+// An Auth of one's own, that can be replayed too.
+type rotating struct{ keys []string }
+
+func (r *rotating) Apply(_ context.Context, req *http.Request) error {
+	if len(r.keys) == 0 {
+		return errors.New("no key is left")
+	}
+	req.Header.Set("X-Key", r.keys[0])
+	return nil
+}
+
+func (r *rotating) Identity(context.Context) string { return "rotating" }
+
+func (r *rotating) Stale(_ context.Context, sent *http.Request) bool {
+	if sent.Header.Get("X-Key") == r.keys[0] {
+		r.keys = r.keys[1:]
+	}
+	return true
+}
+
+func TestOwnAuth(t *testing.T) {
+	var got []string
+	transport := roundTripper(func(req *http.Request) (*http.Response, error) {
+		got = append(got, req.Header.Get("X-Key"))
+		if req.Header.Get("X-Key") == "new" {
+			return reply(204, "")(req)
+		}
+		return reply(401, "")(req)
+	})
+	_, err := get[gateway.None](t, gateway.Config{Transport: transport, Auth: &rotating{[]string{"old", "new"}}}, gateway.EndpointConfig{})
+	if err != nil || strings.Join(got, " ") != "old new" {
+		t.Errorf("%v, sent with %v", err, got)
+	}
+	_, err = get[gateway.None](t, gateway.Config{Transport: transport, Auth: &rotating{[]string{"old"}}}, gateway.EndpointConfig{})
+	if e := asError(t, err, gateway.NoCredentials); e.Err.Error() != "no key is left" {
+		t.Errorf("%v", err)
+	}
+	// An Auth that cannot be asked: the answer stands.
+	_, err = get[gateway.None](t, gateway.Config{Transport: reply(401, ""), Auth: gateway.APIKey("X-Key", "k")}, gateway.EndpointConfig{})
+	asError(t, err, gateway.BadStatus)
+}
+
+// The key is made once for a call, whatever the layers below do, and new for the next.
+func TestIdempotencyKey(t *testing.T) {
+	var keys []string
+	repeating := roundTripper(func(req *http.Request) (*http.Response, error) {
+		for range 3 {
+			keys = append(keys, req.Header.Get("Idempotency-Key"))
+		}
+		return reply(503, "")(req)
+	})
+	g := mustNew(t, gateway.Config{Transport: repeating})
+	with := gateway.NewEndpoint[gateway.None, gateway.None](g, "POST /x", gateway.EndpointConfig{IdempotencyKey: true})
+	without := gateway.NewEndpoint[gateway.None, gateway.None](g, "POST /x", gateway.EndpointConfig{})
+
+	_, err := with.Call(t.Context(), none)
+	if e := asError(t, err, gateway.BadStatus); e.Retryable() {
+		t.Error("another call would have another key, and yet the error is retryable")
+	}
+	with.Call(t.Context(), none)
+	if keys[0] == "" || keys[0] != keys[2] || keys[0] == keys[3] || keys[3] != keys[5] {
+		t.Errorf("the keys are %q", keys)
+	}
+	keys = nil
+	mine := gateway.WithIdempotencyKey(t.Context(), "job-17")
+	_, err = with.Call(mine, none)
+	if e := asError(t, err, gateway.BadStatus); keys[0] != "job-17" || !e.Retryable() {
+		t.Errorf("the keys are %q, %v", keys, err)
+	}
+	keys = nil
+	_, err = without.Call(mine, none)
+	if e := asError(t, err, gateway.BadStatus); keys[0] != "" || e.Retryable() {
+		t.Errorf("an endpoint that sends none sends %q, %v", keys, err)
+	}
+}

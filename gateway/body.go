@@ -1,0 +1,144 @@
+package gateway
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"reflect"
+)
+
+const (
+	jsonType  = "application/json"
+	formType  = "application/x-www-form-urlencoded"
+	textType  = "text/plain; charset=utf-8"
+	bytesType = "application/octet-stream"
+)
+
+// body is what a request carries.
+type body struct {
+	reader      io.ReadCloser // nil: there is none
+	length      int64         // 0 or less: not known
+	again       func() (io.ReadCloser, error)
+	contentType string
+}
+
+// bodyOf makes a body of a value. Errors complete the sentence "the body ...".
+type bodyOf func(reflect.Value) (body, error)
+
+var (
+	readerType    = reflect.TypeFor[io.Reader]()
+	multipartType = reflect.TypeFor[Multipart]()
+	valuesType    = reflect.TypeFor[url.Values]()
+)
+
+// isBody reports whether t is a body though it may look like a struct with fields
+// to bind.
+func isBody(t reflect.Type) bool { return t.Implements(readerType) }
+
+func bodyOfType(t reflect.Type, codec Codec) (bodyOf, error) {
+	switch {
+	case isBody(t):
+		return func(v reflect.Value) (body, error) {
+			if isNil(v) {
+				return body{}, nil
+			}
+			r, _ := reflect.TypeAssert[io.Reader](v)
+			return readerBody(r, bytesType), nil
+		}, nil
+	case t == multipartType:
+		return func(v reflect.Value) (body, error) {
+			m, _ := reflect.TypeAssert[Multipart](v)
+			return m.body()
+		}, nil
+	case codec.Marshal != nil:
+	case t == valuesType:
+		return func(v reflect.Value) (body, error) {
+			values, _ := reflect.TypeAssert[url.Values](v)
+			return bytesBody([]byte(values.Encode()), formType), nil
+		}, nil
+	case t.Kind() == reflect.String && !t.Implements(textMarshalerType):
+		return func(v reflect.Value) (body, error) { return bytesBody([]byte(v.String()), textType), nil }, nil
+	case t == reflect.TypeFor[[]byte]():
+		return func(v reflect.Value) (body, error) { return bytesBody(v.Bytes(), bytesType), nil }, nil
+	}
+	switch t.Kind() {
+	case reflect.Chan, reflect.Func, reflect.UnsafePointer:
+		return nil, fmt.Errorf("has the type %v, which is no body", t)
+	}
+	marshal, contentType := codec.marshal(), codec.contentType()
+	return func(v reflect.Value) (body, error) {
+		if v.CanAddr() {
+			v = v.Addr() // and so MarshalJSON on a pointer is found
+		}
+		text, err := marshal(v.Interface())
+		if err != nil {
+			return body{}, unencodable(err)
+		}
+		return bytesBody(text, contentType), nil
+	}, nil
+}
+
+func bytesBody(text []byte, contentType string) body {
+	b := body{reader: http.NoBody, contentType: contentType, again: func() (io.ReadCloser, error) { return http.NoBody, nil }}
+	if len(text) > 0 {
+		b.length = int64(len(text))
+		b.again = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(text)), nil }
+		b.reader, _ = b.again()
+	}
+	return b
+}
+
+// readerBody sends r, again and again if it can be read at any place. Then it is left
+// open; otherwise it is closed by whoever reads it, as is the body of a request.
+func readerBody(r io.Reader, contentType string) body {
+	if r == http.NoBody {
+		return bytesBody(nil, contentType)
+	}
+	if buf, ok := r.(*bytes.Buffer); ok {
+		return bytesBody(buf.Bytes(), contentType)
+	}
+	if l, ok := r.(interface{ Len() int }); ok && l.Len() == 0 {
+		return bytesBody(nil, contentType)
+	}
+	// Of files that seem to be empty, such as those in /proc, not all are.
+	if at, n, ok := section(r); ok && n > 0 {
+		again := func() (io.ReadCloser, error) { return io.NopCloser(io.NewSectionReader(at, at.begin, n)), nil }
+		b := body{length: n, again: again, contentType: contentType}
+		b.reader, _ = again()
+		return b
+	}
+	rc, ok := r.(io.ReadCloser)
+	if !ok {
+		rc = io.NopCloser(r)
+	}
+	return body{reader: rc, length: -1, contentType: contentType}
+}
+
+// sectionAt is a reader that can be read at any place, and where it stands.
+type sectionAt struct {
+	io.ReaderAt
+	begin int64
+}
+
+// section returns what is left to be read of r, and how much that is.
+func section(r io.Reader) (at sectionAt, n int64, ok bool) {
+	at.ReaderAt, ok = r.(io.ReaderAt)
+	s, seeks := r.(io.Seeker)
+	if !ok || !seeks {
+		return at, 0, false
+	}
+	var err error
+	if at.begin, err = s.Seek(0, io.SeekCurrent); err != nil {
+		return at, 0, false // a pipe
+	}
+	end, err := s.Seek(0, io.SeekEnd)
+	if err != nil {
+		return at, 0, false
+	}
+	if _, err = s.Seek(at.begin, io.SeekStart); err != nil {
+		return at, 0, false
+	}
+	return at, max(0, end-at.begin), true
+}

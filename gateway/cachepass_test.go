@@ -1,0 +1,255 @@
+package gateway_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/belay-go/belay/gateway"
+)
+
+// Tunnels pass by: what comes back is what the base returned, as it was.
+func TestCachePassesTunnelsBy(t *testing.T) {
+	want := &http.Response{StatusCode: 200, Header: http.Header{"Cache-Control": {"max-age=60"}}, Body: http.NoBody}
+	o := &cacheOrigin{answer: func(int64, *http.Request) (*http.Response, error) { return want, nil }}
+	rt := &gateway.Transport{Base: o, Cache: gateway.NewCache(gateway.CacheConfig{})}
+	for _, req := range []*http.Request{
+		{Method: "CONNECT", URL: &url.URL{Host: "service.test:443"}},
+		{Method: "GET", URL: &url.URL{Scheme: "http", Host: "service.test"}, Header: http.Header{"Upgrade": {"websocket"}}},
+		{Method: "GET", URL: &url.URL{Scheme: "http", Opaque: "//service.test/%2f"}},
+	} {
+		for range 2 {
+			resp, err := rt.RoundTrip(req)
+			if resp != want || err != nil || len(resp.Header) != 1 {
+				t.Errorf("%s %v: %v, %v", req.Method, req.Header, resp.Header, err)
+			}
+		}
+	}
+	if n := o.calls.Load(); n != 6 {
+		t.Errorf("%d requests, want 6", n)
+	}
+	// A request without a URL is the base's to complain about.
+	o.answer = func(int64, *http.Request) (*http.Response, error) { return nil, errors.New("no URL") }
+	if _, err := rt.RoundTrip(&http.Request{Method: "GET"}); err == nil || err.Error() != "no URL" {
+		t.Error(err)
+	}
+}
+
+// A GET with content, as some search engines want it, is not answered from the store.
+func TestCacheGetWithBody(t *testing.T) {
+	client, o, _ := cachedClient(t, gateway.CacheConfig{}, func(_ int64, r *http.Request) (*http.Response, error) {
+		body := "nothing"
+		if r.Body != nil {
+			b, _ := io.ReadAll(r.Body)
+			body = string(b)
+		}
+		return cacheAnswer(r, body, "Cache-Control: max-age=60"), nil
+	})
+	for _, query := range []string{"", "a", "b", "a"} {
+		req, _ := http.NewRequestWithContext(t.Context(), "GET", cacheURL, struct{ io.Reader }{strings.NewReader(query)})
+		if query == "" {
+			req.Body = nil
+			query = "nothing"
+		}
+		resp, err := client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := io.ReadAll(resp.Body); string(got) != query {
+			t.Errorf("%q, want %q", got, query)
+		}
+	}
+	if n := o.calls.Load(); n != 4 {
+		t.Errorf("%d requests, want 4", n)
+	}
+}
+
+// A hit has what was stored, Age and Cache-Status, and nothing else.
+func TestCacheAddsTwoFields(t *testing.T) {
+	fields := []string{"Cache-Control: max-age=60", "Content-Type: text/plain", "X-A: 1", "X-A: 2"}
+	client, _, _ := cachedClient(t, gateway.CacheConfig{}, func(_ int64, r *http.Request) (*http.Response, error) {
+		return cacheAnswer(r, "ok", fields...), nil
+	})
+	_, first := cacheGet(t, t.Context(), client, cacheURL)
+	_, second := cacheGet(t, t.Context(), client, cacheURL)
+	want := first.Header.Clone()
+	want["Age"], want["Cache-Status"] = []string{"0"}, second.Header["Cache-Status"]
+	if !reflect.DeepEqual(second.Header, want) {
+		t.Errorf("%v, want %v", second.Header, want)
+	}
+	if second.Status != "200 OK" || second.Proto != "HTTP/1.1" || second.ContentLength != 2 || second.Request == first.Request {
+		t.Errorf("%+v", second)
+	}
+}
+
+// All callers may do with a response what they like. For the race detector.
+func TestCacheCallersShareNothing(t *testing.T) {
+	client, _, _ := cachedClient(t, gateway.CacheConfig{}, func(_ int64, r *http.Request) (*http.Response, error) {
+		resp := cacheAnswer(r, "the body", "Cache-Control: max-age=60", "Vary: A", "X-A: 1", "Cache-Status: Far; hit")
+		resp.Trailer = http.Header{"T": {"1"}}
+		return resp, nil
+	})
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() {
+			for range 20 {
+				body, resp := cacheGet(t, context.Background(), client, cacheURL, "A: 1")
+				if body != "the body" || resp.Header.Get("X-A") != "1" || resp.Trailer.Get("T") != "1" || len(resp.Header["Cache-Status"]) != 2 {
+					t.Errorf("%q, %v, %v", body, resp.Header, resp.Trailer)
+				}
+				resp.Header["X-A"][0] = "mine"
+				resp.Header["X-A"] = append(resp.Header["X-A"], "mine")
+				resp.Header["Cache-Status"] = append(resp.Header["Cache-Status"], "mine")
+				resp.Header.Set("Vary", "mine")
+				resp.Trailer.Set("T", "mine")
+				resp.Request.Header["A"][0] = "mine"
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// The body of a hit keeps the rules of bodies.
+func TestCacheHitBody(t *testing.T) {
+	client, _, _ := cachedClient(t, gateway.CacheConfig{}, func(_ int64, r *http.Request) (*http.Response, error) {
+		return cacheAnswer(r, "0123456789", "Cache-Control: max-age=60"), nil
+	})
+	cacheGet(t, t.Context(), client, cacheURL)
+	resp, _ := client.Get(cacheURL)
+	b := make([]byte, 4)
+	io.ReadFull(resp.Body, b)
+	var rest bytes.Buffer
+	if n, err := io.Copy(&rest, resp.Body); string(b)+rest.String() != "0123456789" || n != 6 || err != nil {
+		t.Errorf("%q, %q, %d, %v", b, rest.String(), n, err)
+	}
+	if n, err := resp.Body.Read(b); n != 0 || err != io.EOF {
+		t.Errorf("at the end: %d, %v", n, err)
+	}
+	resp.Body.Close()
+	if _, err := resp.Body.Read(b); err != http.ErrBodyReadAfterClose {
+		t.Errorf("after Close: %v", err)
+	}
+	if _, err := resp.Body.(io.WriterTo).WriteTo(&rest); err != http.ErrBodyReadAfterClose {
+		t.Errorf("after Close: %v", err)
+	}
+}
+
+func TestCacheTrailers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, _ := cacheServer(t, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Cache-Control", "max-age=60")
+			w.Header().Set("Trailer", "Sum")
+			io.WriteString(w, "body")
+			w.Header().Set("Sum", "42")
+		})
+		for i := range 2 {
+			body, resp := cacheGet(t, t.Context(), client, cacheURL)
+			if body != "body" || resp.Trailer.Get("Sum") != "42" || resp.Header["Sum"] != nil {
+				t.Errorf("%d: %q, trailer %v, header %v", i, body, resp.Trailer, resp.Header)
+			}
+		}
+	})
+}
+
+func TestCacheUnderReverseProxy(t *testing.T) {
+	origin, _ := url.Parse(cacheURL)
+	o := &cacheOrigin{answer: func(_ int64, r *http.Request) (*http.Response, error) {
+		return cacheAnswer(r, "0123456789", "Cache-Control: s-maxage=60"), nil
+	}}
+	proxy := &httputil.ReverseProxy{
+		Rewrite:   func(r *httputil.ProxyRequest) { r.SetURL(origin) },
+		Transport: &gateway.Transport{Base: o, Cache: gateway.NewCache(gateway.CacheConfig{Shared: true})},
+	}
+	for i, want := range []string{"fwd=uri-miss", "hit", "hit"} {
+		req := httptest.NewRequest("GET", "http://front.test/", nil)
+		if i == 2 {
+			req.Header.Set("Range", "bytes=2-3")
+		}
+		w := httptest.NewRecorder()
+		proxy.ServeHTTP(w, req)
+		if s := w.Header().Get("Cache-Status"); !strings.Contains(s, want) || w.Code != []int{200, 200, 206}[i] {
+			t.Errorf("%d: %d %s, want %s", i, w.Code, s, want)
+		}
+	}
+}
+
+// Hooks run while no lock is held: they may use the cache.
+func TestCacheObserve(t *testing.T) {
+	var c *gateway.Cache
+	var got []string
+	type key struct{}
+	client, _, c := cachedClient(t, gateway.CacheConfig{MaxBytes: 6000, Observe: func(ctx context.Context, e gateway.CacheEvent) {
+		c.Stats()
+		c.Purge("http://nobody.test/")
+		if e.Kind <= gateway.CacheBypassed && (ctx.Value(key{}) != 1 || e.Request == nil || e.Status.Cache != "belay") {
+			t.Errorf("%v: %+v", e.Kind, e)
+		}
+		got = append(got, e.Kind.String())
+	}}, func(_ int64, r *http.Request) (*http.Response, error) {
+		return cacheAnswer(r, strings.Repeat("x", 1000), "Cache-Control: max-age=60"), nil
+	})
+	ctx := context.WithValue(t.Context(), key{}, 1)
+	for _, path := range []string{"a", "a", "b", "c"} {
+		cacheGet(t, ctx, client, cacheURL+path)
+	}
+	req, _ := http.NewRequestWithContext(ctx, "PUT", cacheURL+"c", nil)
+	client.Do(req)
+	if want := "[miss hit miss miss evicted invalidated bypassed]"; want != "["+strings.Join(got, " ")+"]" {
+		t.Errorf("%v, want %v", got, want)
+	}
+	if s := gateway.CacheKind(99).String(); s != "CacheKind(99)" {
+		t.Error(s)
+	}
+}
+
+func TestCacheNotMade(t *testing.T) {
+	closed := false
+	req, _ := http.NewRequest("POST", cacheURL, cacheCloseFunc(func() { closed = true }))
+	_, err := (&gateway.Transport{Cache: new(gateway.Cache)}).RoundTrip(req)
+	if err == nil || !strings.HasPrefix(err.Error(), "gateway: ") || !closed {
+		t.Errorf("%v, closed: %v", err, closed)
+	}
+	rt := &gateway.Transport{Base: &cacheOrigin{answer: func(int64, *http.Request) (*http.Response, error) { return nil, nil }},
+		Cache: gateway.NewCache(gateway.CacheConfig{})}
+	req, _ = http.NewRequest("GET", cacheURL, nil)
+	if resp, err := rt.RoundTrip(req); resp != nil || err == nil {
+		t.Errorf("%v, %v", resp, err)
+	}
+}
+
+type cacheCloseFunc func()
+
+func (cacheCloseFunc) Read([]byte) (int, error) { return 0, io.EOF }
+func (f cacheCloseFunc) Close() error           { f(); return nil }
+
+func TestCacheConfigValidate(t *testing.T) {
+	bad := gateway.CacheConfig{Name: "a\n", MaxBytes: -1, MaxEntryBytes: -1, Heuristic: 2, RefreshTimeout: -time.Second, Targeted: []string{"a b"}}
+	err := bad.Validate()
+	for _, field := range []string{"Name", "MaxBytes", "MaxEntryBytes", "Heuristic", "RefreshTimeout", "Targeted"} {
+		if err == nil || !strings.Contains(err.Error(), "gateway: CacheConfig."+field+" ") {
+			t.Errorf("%s: %v", field, err)
+		}
+	}
+	for _, good := range []gateway.CacheConfig{{}, {Name: "a b"}, {StaleIfError: -1}, {MaxBytes: 10}} {
+		if err := good.Validate(); err != nil {
+			t.Errorf("%+v: %v", good, err)
+		}
+	}
+	defer func() {
+		if r := recover(); r == nil || !strings.HasPrefix(r.(string), "gateway: ") {
+			t.Errorf("NewCache panicked with %v", r)
+		}
+	}()
+	gateway.NewCache(gateway.CacheConfig{MaxBytes: 10, MaxEntryBytes: 20})
+}

@@ -1,0 +1,51 @@
+package gateway
+
+import (
+	"context"
+	"net/http"
+)
+
+// call is one logical call, in the context of all its requests.
+type call struct {
+	context.Context
+	gateway  *Gateway
+	endpoint *plan         // nil below Gateway.Client
+	identity string        // of the credentials, "" for none
+	granted  string        // the Authorization that Auth has added
+	own      *http.Request // made by the endpoint, which may be changed
+	sent     *http.Request // the last one given to Config.Transport, nil for none
+	query    string        // own's, before Auth
+}
+
+type callKey struct{}
+
+// Value implements [context.Context].
+func (c *call) Value(key any) any {
+	if key == (callKey{}) {
+		return c
+	}
+	return c.Context.Value(key)
+}
+
+func callFrom(ctx context.Context) *call {
+	c, _ := ctx.Value(callKey{}).(*call)
+	return c
+}
+
+// identityFrom returns the identity of the credentials that a Gateway has added to a
+// request with ctx, and what it has put into its Authorization.
+func identityFrom(ctx context.Context) (identity, granted string) {
+	if c := callFrom(ctx); c != nil {
+		return c.identity, c.granted
+	}
+	return "", ""
+}
+
+type idempotencyKey struct{}
+
+// WithIdempotencyKey returns a context that gives the calls made with it their
+// idempotency key, if their endpoint sends one. It is for one logical call: for a retry
+// above the Gateway, or a job that is run again.
+func WithIdempotencyKey(ctx context.Context, key string) context.Context {
+	return context.WithValue(ctx, idempotencyKey{}, key)
+}

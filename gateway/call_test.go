@@ -1,0 +1,67 @@
+package gateway
+
+import (
+	"context"
+	"net/http"
+	"testing"
+	"time"
+)
+
+type transportFunc func(*http.Request) (*http.Response, error)
+
+func (f transportFunc) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
+
+// A layer below sees whose credentials a request has, for typed calls and others, and
+// nobody's where it has none.
+func TestIdentityFrom(t *testing.T) {
+	var seen []string
+	cfg := Config{BaseURL: "https://api.example", Auth: Basic("ada", "word"), Transport: transportFunc(func(req *http.Request) (*http.Response, error) {
+		identity, granted := identityFrom(req.Context())
+		if identity != "" && granted != req.Header.Get("Authorization") {
+			t.Errorf("granted %q", granted)
+		}
+		seen = append(seen, identity)
+		resp := &http.Response{StatusCode: 204, Header: http.Header{}, Body: http.NoBody, Request: req}
+		if req.URL.Path == "/x" {
+			resp.StatusCode = 302
+			resp.Header.Set("Location", "https://other.example/")
+		}
+		return resp, nil
+	}), CheckRedirect: func(*http.Request, []*http.Request) error { return nil }}
+	g, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := NewEndpoint[None, None](g, "GET /x", EndpointConfig{}).Call(t.Context(), None{}); err != nil {
+		t.Fatal(err)
+	}
+	resp, err := g.Client().Get("https://api.example/y")
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	want := cfg.Auth.Identity(t.Context())
+	if len(seen) != 3 || seen[0] != want || seen[1] != "" || seen[2] != want {
+		t.Errorf("seen %q, want %q at home and none elsewhere", seen, want)
+	}
+	if identity, _ := identityFrom(context.Background()); identity != "" {
+		t.Error("the background has an identity")
+	}
+}
+
+// A refresh that finds that another has been faster takes its token.
+func TestBearerFetchLooksAgain(t *testing.T) {
+	calls := 0
+	b := Bearer(BearerConfig{Token: func(context.Context) (string, time.Time, error) {
+		calls++
+		return "new", time.Time{}, nil
+	}}).(*bearer)
+	for _, old := range []string{"", "old", "new"} {
+		if got, err := b.fetch(t.Context(), "", old); err != nil || got.value != "new" {
+			t.Errorf("%q, %v", got.value, err)
+		}
+	}
+	if calls != 2 { // the first, and the one in place of itself
+		t.Errorf("%d calls", calls)
+	}
+}

@@ -1,0 +1,88 @@
+package gateway
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+)
+
+// A Codec encodes and decodes bodies. The zero value is JSON; a field that is not
+// set is JSON's.
+//
+//	gateway.Codec{ContentType: "application/xml", Marshal: xml.Marshal, Unmarshal: xml.Unmarshal}
+type Codec struct {
+	// ContentType is that of requests, and what Accept asks for. Of responses it is
+	// right, with any parameters, as is */*+json where it is application/json.
+	ContentType string
+
+	// Accepts are further media types of responses that are right, for servers that
+	// call theirs something else; "*/*" is any.
+	Accepts []string
+
+	// Marshal encodes the body of a request.
+	Marshal func(v any) ([]byte, error)
+
+	// Unmarshal decodes the body of a response into what v points to. It must not
+	// keep data.
+	Unmarshal func(data []byte, v any) error
+}
+
+func (c *Codec) contentType() string {
+	if c.ContentType == "" {
+		return jsonType
+	}
+	return c.ContentType
+}
+
+func (c *Codec) marshal() func(any) ([]byte, error) {
+	if c.Marshal == nil {
+		return json.Marshal
+	}
+	return c.Marshal
+}
+
+func (c *Codec) unmarshal() func([]byte, any) error {
+	if c.Unmarshal == nil {
+		return json.Unmarshal
+	}
+	return c.Unmarshal
+}
+
+// mediaType returns the media type of a Content-Type, in lower case.
+func mediaType(contentType string) string {
+	m, _, _ := strings.Cut(contentType, ";")
+	return strings.ToLower(strings.TrimSpace(m))
+}
+
+// accepts are media types that are right.
+type accepts struct {
+	any   bool
+	exact []string
+	main  string // "text/"
+	not   string
+	plus  string // "+json"
+}
+
+func acceptsOf(contentType string, more []string) accepts {
+	a := accepts{exact: []string{mediaType(contentType)}}
+	if _, sub, ok := strings.Cut(a.exact[0], "/"); ok {
+		a.plus = "+" + sub
+	}
+	for _, m := range more {
+		if a.exact = append(a.exact, mediaType(m)); mediaType(m) == "*/*" {
+			a.any = true
+		}
+	}
+	return a
+}
+
+func (a *accepts) match(contentType string) bool {
+	if a.any || contentType == "" || contentType == a.exact[0] {
+		return true
+	}
+	m := mediaType(contentType)
+	if slices.Contains(a.exact, m) {
+		return true
+	}
+	return a.plus != "" && strings.HasSuffix(m, a.plus) || a.main != "" && strings.HasPrefix(m, a.main) && m != a.not
+}

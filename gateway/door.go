@@ -1,0 +1,186 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"net/http"
+)
+
+// door is what all requests of a Gateway pass through: it adds credentials to those to
+// the base origin, and takes them from all others.
+type door struct{ *Gateway }
+
+var (
+	errForeign    = errors.New("gateway: not sent: the request is not for the base origin")
+	errNoHeader   = errors.New("gateway: not sent: Request.Header is nil")
+	errNoResponse = errors.New("gateway: Config.Transport returned neither a response nor an error")
+)
+
+// authError marks an error of Auth.
+type authError struct{ error }
+
+func (e *authError) Error() string { return "gateway: no credentials: " + e.error.Error() }
+func (e *authError) Unwrap() error { return e.error }
+
+// RoundTrip implements [http.RoundTripper].
+func (d *door) RoundTrip(req *http.Request) (*http.Response, error) {
+	ctx := req.Context()
+	if err := ctx.Err(); err != nil {
+		return nil, refuse(req, err)
+	}
+	if req.Header == nil { // as http.Transport does
+		return nil, refuse(req, errNoHeader)
+	}
+	out, c := req, callFrom(ctx)
+	if c == nil || c.gateway != d.Gateway {
+		outer := c
+		c = &call{Context: ctx, gateway: d.Gateway}
+		if ctx = c; outer != nil { // as of a program that is called with the context of a call
+			out = clone(ctx, req)
+		}
+	}
+	switch {
+	case !d.owns(req.URL) && req.Response == nil:
+		return nil, refuse(req, errForeign)
+	case !d.owns(req.URL):
+		c.identity = ""
+		return d.send(c, anonymous(ctx, req), req)
+	case d.cfg.Auth == nil:
+		return d.send(c, out, req)
+	case d.left(req): // a redirect back does not bring credentials back
+		c.identity = ""
+		return d.send(c, out, req)
+	}
+	c.identity = d.cfg.Auth.Identity(ctx)
+	if out == req && req != c.own {
+		out = clone(ctx, req)
+	}
+	if err := d.apply(c, out); err != nil {
+		return nil, refuse(req, err)
+	}
+	resp, err := d.send(c, out, req)
+	if err != nil || resp.StatusCode != http.StatusUnauthorized {
+		return resp, err
+	}
+	return d.replay(c, req, out, resp)
+}
+
+// apply adds the credentials to req.
+func (d *door) apply(c *call, req *http.Request) error {
+	before := req.Header.Get("Authorization")
+	if err := d.cfg.Auth.Apply(req.Context(), req); err != nil {
+		return &authError{err}
+	}
+	if c.granted = req.Header.Get("Authorization"); c.granted == before {
+		c.granted = "" // by somebody else
+	}
+	return nil
+}
+
+// replay sends req once more if it was answered with 401 and Auth has, or gets,
+// other credentials.
+func (d *door) replay(c *call, req, sent *http.Request, resp *http.Response) (*http.Response, error) {
+	ctx := sent.Context()
+	auth, ok := d.cfg.Auth.(interface {
+		Stale(ctx context.Context, sent *http.Request) bool
+	})
+	if !ok || !(req.Body == nil || req.Body == http.NoBody || req.GetBody != nil) || !auth.Stale(ctx, sent) {
+		return resp, nil
+	}
+	again := clone(ctx, req)
+	if err := d.apply(c, again); err != nil {
+		resp.Body.Close()
+		return nil, err
+	}
+	if req.GetBody != nil {
+		var err error
+		if again.Body, err = req.GetBody(); err != nil {
+			return resp, nil
+		}
+	}
+	drain(resp.Body)
+	resp.Body.Close()
+	if d.cfg.Observe != nil {
+		e := Event{Kind: Replayed, Method: req.Method, Status: resp.StatusCode}
+		e.Endpoint, _ = EndpointFrom(ctx)
+		d.cfg.Observe(ctx, e)
+	}
+	return d.send(c, again, req)
+}
+
+// send sends out, which is req or a clone of it.
+func (d *door) send(c *call, out, req *http.Request) (*http.Response, error) {
+	c.sent = out
+	base := d.cfg.Transport
+	if base == nil {
+		base = http.DefaultTransport
+	}
+	resp, err := base.RoundTrip(out)
+	switch {
+	case err != nil:
+		return nil, err
+	case resp == nil:
+		return nil, errNoResponse
+	case resp.Body == nil:
+		resp.Body = http.NoBody
+	}
+	if out != req || resp.Request == nil {
+		resp.Request = req
+	}
+	// http.Client would show what it cannot parse.
+	if location := resp.Header["Location"]; len(location) > 0 && c.endpoint != nil {
+		if _, err := req.URL.Parse(location[0]); err != nil && resp.StatusCode/100 == 3 {
+			resp.Body.Close()
+			return nil, &redirectError{errors.New("the Location is not a URL")}
+		}
+	}
+	return resp, nil
+}
+
+// refuse closes the body of a request that is not sent.
+func refuse(req *http.Request, err error) error {
+	if req.Body != nil {
+		req.Body.Close()
+	}
+	return err
+}
+
+// left reports whether req comes from a redirect by another origin.
+func (d *door) left(req *http.Request) bool {
+	for req.Response != nil && req.Response.Request != nil {
+		if req = req.Response.Request; !d.owns(req.URL) {
+			return true
+		}
+	}
+	return false
+}
+
+// clone returns a copy of req that Auth may change.
+func clone(ctx context.Context, req *http.Request) *http.Request {
+	out := req.WithContext(ctx)
+	out.Header = req.Header.Clone()
+	u := *req.URL
+	out.URL = &u
+	return out
+}
+
+// anonymous returns a copy of req with harmless header fields only.
+func anonymous(ctx context.Context, req *http.Request) *http.Request {
+	out := clone(ctx, req)
+	for name := range out.Header {
+		if !harmless[name] {
+			delete(out.Header, name)
+		}
+	}
+	out.URL.User = nil
+	return out
+}
+
+// CloseIdleConnections closes those of Config.Transport.
+func (d *door) CloseIdleConnections() {
+	if c, ok := d.cfg.Transport.(interface{ CloseIdleConnections() }); ok {
+		c.CloseIdleConnections()
+	} else if d.cfg.Transport == nil {
+		http.DefaultTransport.(interface{ CloseIdleConnections() }).CloseIdleConnections()
+	}
+}

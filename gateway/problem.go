@@ -1,0 +1,73 @@
+package gateway
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"strings"
+)
+
+const problemType = "application/problem+json"
+
+// A Problem is what a server says about an error (RFC 9457).
+type Problem struct {
+	Type     string // a URI; about:blank if the server says nothing
+	Title    string // the same for all problems of the type
+	Status   int    // as the server says, which may differ from that of the response
+	Detail   string // about this occurrence
+	Instance string // a URI of this occurrence
+
+	// Extensions are all other members.
+	Extensions map[string]json.RawMessage
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]. Members of a wrong type are ignored, as
+// the RFC asks.
+func (p *Problem) UnmarshalJSON(data []byte) error {
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(data, &members); err != nil {
+		return err
+	}
+	*p = Problem{}
+	for name, v := range map[string]any{
+		"type": &p.Type, "title": &p.Title, "status": &p.Status, "detail": &p.Detail, "instance": &p.Instance,
+	} {
+		if raw, ok := members[name]; ok {
+			json.Unmarshal(raw, v)
+			delete(members, name)
+		}
+	}
+	p.Type = cmp.Or(p.Type, "about:blank")
+	if len(members) > 0 {
+		p.Extensions = members
+	}
+	return nil
+}
+
+// parseProblem returns nil if body is no problem.
+func parseProblem(body []byte) *Problem {
+	p := &Problem{}
+	if json.Unmarshal(body, p) != nil {
+		return nil
+	}
+	return p
+}
+
+// ErrorAs decodes the body of the [*Error] in err, which must be JSON by its
+// content type, if it has one, into a T: the form in which the external system
+// describes its errors.
+func ErrorAs[T any](err error) (T, bool) {
+	var v T
+	e, ok := errors.AsType[*Error](err)
+	if !ok || len(e.Body) == 0 {
+		return v, false
+	}
+	if m := mediaType(e.Header.Get("Content-Type")); m != "" && m != jsonType && !strings.HasSuffix(m, "+json") {
+		return v, false
+	}
+	if json.Unmarshal(e.Body, &v) != nil {
+		var zero T
+		return zero, false
+	}
+	return v, true
+}

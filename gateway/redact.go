@@ -1,0 +1,244 @@
+package gateway
+
+import (
+	"cmp"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+const (
+	maxErrorBody = 64 << 10
+	maxSnippet   = 256
+	minSecret    = 4 // bytes; what is shorter cannot be told from other text
+	redacted     = "[redacted]"
+)
+
+// harmless are the header fields that may go to another origin.
+var harmless = map[string]bool{
+	"Accept": true, "Accept-Encoding": true, "Accept-Language": true, "Cache-Control": true, "Content-Encoding": true,
+	"Content-Language": true, "Content-Type": true, "If-Match": true, "If-Modified-Since": true, "If-None-Match": true,
+	"If-Range": true, "If-Unmodified-Since": true, "Range": true, "User-Agent": true,
+}
+
+// badStatus returns the Error for a response whose status is not one of success.
+func (c *call) badStatus(resp *http.Response) *Error {
+	e := c.fail(BadStatus, resp, nil)
+	if e.Body = c.errorBody(resp); mediaType(resp.Header.Get("Content-Type")) == problemType {
+		if e.Problem = parseProblem(e.Body); e.Problem != nil && e.Problem.Title != "" {
+			e.text = fmt.Sprintf(": %.200q", scrub(e.Problem.Title, c.echoes()))
+		}
+	}
+	return e
+}
+
+// wrongType returns the Error for a response of a content type that is wrong.
+func (c *call) wrongType(resp *http.Response) *Error {
+	e := c.fail(WrongContentType, resp, nil)
+	e.Body = c.errorBody(resp)
+	snippet := strings.ToValidUTF8(scrub(string(e.Body), c.echoes()), "")
+	for len(snippet) > maxSnippet || !utf8.ValidString(snippet) {
+		snippet = snippet[:min(len(snippet)-1, maxSnippet)]
+	}
+	contentType := scrub(resp.Header.Get("Content-Type"), c.echoes())
+	e.text = fmt.Sprintf(": %.100q, which begins with %q", contentType, snippet)
+	return e
+}
+
+// errorBody reads the first part of a body that is not what was asked for.
+func (c *call) errorBody(resp *http.Response) []byte {
+	if decompress(resp) != nil {
+		return nil
+	}
+	limit := int64(maxErrorBody)
+	if max := c.endpoint.limit; max > 0 && max < limit {
+		limit = max
+	}
+	data, _ := io.ReadAll(io.LimitReader(resp.Body, limit))
+	secrets, text := c.secrets(), string(data)
+	for _, secret := range secrets { // of which the limit may have cut off a part
+		for n := len(secret); n >= minSecret; n-- {
+			text = strings.TrimSuffix(text, secret[:n])
+		}
+	}
+	return []byte(scrub(text, secrets))
+}
+
+// publicHeader returns a copy of h without cookies and credentials.
+func (c *call) publicHeader(h http.Header) http.Header {
+	secrets := c.secrets()
+	h = h.Clone()
+	h.Del("Set-Cookie")
+	h.Del("Set-Cookie2")
+	for _, values := range h {
+		for i := range values {
+			values[i] = scrub(values[i], secrets)
+		}
+	}
+	return h
+}
+
+// withoutQuery returns a URL reference without its userinfo and query, which may
+// hold a signature.
+func withoutQuery(location string) string {
+	u, err := url.Parse(location)
+	if err != nil {
+		return redacted
+	}
+	u.User, u.RawQuery, u.Fragment = nil, "", ""
+	return u.String()
+}
+
+// request returns the last request of the call, nil if there is none.
+func (c *call) request() *http.Request { return cmp.Or(c.sent, c.own) }
+
+// secret reports whether a header field of a request counts as a credential: by its
+// name, or because only Auth can have set it.
+func (e *plan) secret(name string) bool {
+	lower := strings.ToLower(name)
+	for _, part := range []string{"auth", "cookie", "key", "token", "secret", "session", "passw", "credential", "signature"} {
+		if strings.Contains(lower, part) {
+			return true
+		}
+	}
+	_, ours := e.header[name]
+	return !ours && !harmless[name] && !slices.ContainsFunc(e.binding.fields, func(f field) bool {
+		return f.place == "header" && f.name == name
+	})
+}
+
+// secrets returns the credentials that the call has sent, in the forms in which a
+// server may send them back.
+func (c *call) secrets() []string {
+	req := c.request()
+	if req == nil {
+		return nil
+	}
+	var secrets []string
+	for name, values := range req.Header {
+		if !c.endpoint.secret(name) {
+			continue
+		}
+		for _, v := range values {
+			secrets = append(secrets, v)
+			_, word, ok := strings.Cut(v, " ")
+			if !ok {
+				continue
+			}
+			secrets = append(secrets, word)
+			if plain, err := base64.StdEncoding.DecodeString(word); err == nil {
+				_, password, _ := strings.Cut(string(plain), ":")
+				secrets = append(secrets, string(plain), password)
+			}
+		}
+	}
+	before, _ := url.ParseQuery(c.query)
+	after, _ := url.ParseQuery(req.URL.RawQuery)
+	for name, values := range after {
+		for _, v := range values {
+			if !slices.Contains(before[name], v) { // so Auth has added it
+				secrets = append(secrets, v)
+			}
+		}
+	}
+	return secrets
+}
+
+// echoes returns the secrets of the call and what else of its URL a page may show.
+func (c *call) echoes() []string {
+	secrets := c.secrets()
+	req := c.request()
+	secrets = append(secrets, req.URL.Path, req.URL.EscapedPath(), req.URL.RawQuery)
+	query, _ := url.ParseQuery(req.URL.RawQuery)
+	for _, values := range query {
+		secrets = append(secrets, values...)
+	}
+	return secrets
+}
+
+// scrub replaces secrets in s.
+func scrub(s string, secrets []string) string {
+	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) }) // the whole before its parts
+	for _, secret := range secrets {
+		if len(secret) < minSecret {
+			continue
+		}
+		s = strings.ReplaceAll(s, secret, redacted)
+		if escaped := url.QueryEscape(secret); escaped != secret {
+			s = strings.ReplaceAll(s, escaped, redacted)
+		}
+	}
+	return s
+}
+
+// scrubError returns err with a text that has no secrets.
+func (c *call) scrubError(err error) error {
+	if err == nil {
+		return nil
+	}
+	text := err.Error()
+	if clean := scrub(text, c.echoes()); clean != text {
+		return &scrubbed{err, clean}
+	}
+	return err
+}
+
+// withoutURL returns err with a text that does not show the URLs of any
+// *url.Error within, as those have that come from a client below.
+func (c *call) withoutURL(err error) error {
+	text := ""
+	for e := range tree(err) {
+		if u, ok := e.(*url.Error); ok {
+			text = cmp.Or(text, err.Error())
+			text = strings.ReplaceAll(text, fmt.Sprintf("%q", u.URL), `"`+redacted+`"`)
+			text = strings.ReplaceAll(text, u.URL, redacted)
+		}
+	}
+	if text == "" {
+		return err
+	}
+	return &scrubbed{err, text}
+}
+
+// tree yields err and all errors that it wraps.
+func tree(err error) func(yield func(error) bool) {
+	return func(yield func(error) bool) { walk(err, yield) }
+}
+
+func walk(err error, yield func(error) bool) bool {
+	if err == nil {
+		return true
+	}
+	if !yield(err) {
+		return false
+	}
+	switch u := err.(type) {
+	case interface{ Unwrap() error }:
+		return walk(u.Unwrap(), yield)
+	case interface{ Unwrap() []error }:
+		for _, inner := range u.Unwrap() {
+			if !walk(inner, yield) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// scrubbed is an error with another text.
+type scrubbed struct {
+	err  error
+	text string
+}
+
+func (s *scrubbed) Error() string { return s.text }
+
+// Is and As find what is behind it, which Unwrap would show.
+func (s *scrubbed) Is(target error) bool { return errors.Is(s.err, target) }
+func (s *scrubbed) As(target any) bool   { return errors.As(s.err, target) }

@@ -1,0 +1,11 @@
+package loadbalance
+
+import (
+	"testing"
+
+	"github.com/belay-go/belay/internal/archtest"
+)
+
+func TestDefaults(t *testing.T) {
+	archtest.Defaults(t, Config{}.withDefaults())
+}

@@ -1,0 +1,69 @@
+package loadbalance
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+)
+
+// An Endpoint is something that calls can go to: a URL, a connection, a replica.
+type Endpoint[T any] struct {
+	// Key names the endpoint. What is known about it survives a new set, and a new
+	// Value, as long as the Key stays.
+	Key string
+	// Value is what [Balancer.Pick] is asked for.
+	Value T
+	// Weight is its share relative to the others, for the policies that heed it.
+	// 0 means 1.
+	Weight float64
+}
+
+// A Source says which endpoints there are.
+type Source[T any] interface {
+	// Watch calls set with each new set of endpoints, as a whole, or with the error
+	// that keeps it from knowing: the last set stays. It returns nil when the last
+	// set is final, and an error to be called again, after a back-off that grows
+	// from one second to thirty. It must return when ctx ends. An empty set is
+	// taken for a mistake, and the last one stays.
+	//
+	// A Source with a method Refresh() is told when endpoints are in trouble, so
+	// that it can look for others.
+	Watch(ctx context.Context, set func([]Endpoint[T], error)) error
+}
+
+// Errors in a set of endpoints, which is then ignored. What wraps them names the
+// endpoint.
+var (
+	ErrDuplicateKey = errors.New("loadbalance: two endpoints have the same key")
+	ErrBadWeight    = errors.New("loadbalance: the weight of an endpoint is not a number, or not one above 0")
+)
+
+type static[T any] []Endpoint[T]
+
+// Static returns a Source of a set that never changes. A [Balancer] with it starts
+// no goroutine.
+func Static[T any](endpoints ...Endpoint[T]) Source[T] { return static[T](endpoints) }
+
+// Watch implements [Source].
+func (s static[T]) Watch(_ context.Context, set func([]Endpoint[T], error)) error {
+	set(s, nil)
+	return nil
+}
+
+// checkSet reports everything that is wrong with a set.
+func checkSet[T any](set []Endpoint[T]) error {
+	var errs []error
+	seen := make(map[string]bool, len(set))
+	for _, e := range set {
+		if seen[e.Key] {
+			errs = append(errs, fmt.Errorf("%w: %q", ErrDuplicateKey, e.Key))
+		}
+		seen[e.Key] = true
+		if w := cmp.Or(e.Weight, 1); !(w > 0 && w <= math.MaxFloat32) {
+			errs = append(errs, fmt.Errorf("%w: %q has %v", ErrBadWeight, e.Key, e.Weight))
+		}
+	}
+	return errors.Join(errs...)
+}

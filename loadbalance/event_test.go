@@ -1,0 +1,119 @@
+package loadbalance_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/belay-go/belay/loadbalance"
+)
+
+func collect(events *[]loadbalance.Event) func(context.Context, loadbalance.Event) {
+	return func(_ context.Context, e loadbalance.Event) { *events = append(*events, e) }
+}
+
+// Events come in order, without a lock, and with the context of the call.
+func TestObserve(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		type key struct{}
+		var told []string
+		var b *balancer
+		src := newFeed()
+		b = loadbalance.New(src, loadbalance.Config{EjectAfter: 1, SlowStart: time.Second, Observe: func(ctx context.Context, e loadbalance.Event) {
+			s := fmt.Sprint(e.Kind)
+			switch e.Kind {
+			case loadbalance.Changed:
+				s = fmt.Sprintf("%s: %v to %v", e.Key, e.From, e.To)
+				if e.Value.(int) > 9 {
+					t.Error(e.Value)
+				}
+			case loadbalance.Updated:
+				s += fmt.Sprint(" ", e.Size)
+			case loadbalance.Drained:
+				s += fmt.Sprint(" ", e.Key, " ", e.Value)
+			case loadbalance.SourceFailed, loadbalance.Refused:
+				s += fmt.Sprint(": ", e.Err)
+			}
+			if ctx.Value(key{}) != nil {
+				s += ", of the call"
+			}
+			told = append(told, s)
+			if b != nil {
+				b.Stats()
+			}
+		}})
+		src.set(numbers(2)...)
+		ctx := context.WithValue(t.Context(), key{}, 1)
+		loadbalance.Run(ctx, b, func(context.Context, int) error { return failed.Err })
+		ejected := "0"
+		if stats(t, b, "1").State == loadbalance.Ejected {
+			ejected = "1"
+		}
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		one(t, b, good)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		src.fail(failed.Err)
+		p := picked(t, b)
+		gone := p.Endpoint().Key
+		other := map[string]int{"0": 1, "1": 0}[gone]
+		src.set(numbers(2)[other])
+		p.Done(good)
+		_, err := b.PickWith(ctx, loadbalance.Hint{Exclude: []string{"0", "1"}})
+		b.Close()
+		want := []string{
+			"updated 2",
+			ejected + ": healthy to ejected, of the call",
+			ejected + ": ejected to half-open",
+			ejected + ": half-open to slow start",
+			ejected + ": slow start to healthy",
+			"source failed: it failed",
+			gone + ": healthy to draining",
+			"updated 1",
+			"drained " + gone + " " + gone,
+			"refused: " + err.Error() + ", of the call",
+		}
+		if !slices.Equal(told, want) {
+			t.Errorf("told %q\nwant %q", told, want)
+		}
+	})
+}
+
+// An Observe that panics does not keep the next events from coming.
+func TestObservePanics(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		calls := 0
+		b := fixed(2, loadbalance.Config{EjectAfter: 1, Panic: -1, Observe: func(_ context.Context, e loadbalance.Event) {
+			if calls++; e.Kind == loadbalance.Changed && e.To == loadbalance.Ejected {
+				panic("observed")
+			}
+		}})
+		func() {
+			defer func() { recover() }()
+			one(t, b, failed)
+		}()
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		if calls != 3 { // updated, ejected, half-open
+			t.Errorf("%d events", calls)
+		}
+	})
+}
+
+func TestStrings(t *testing.T) {
+	for _, v := range []any{
+		loadbalance.Healthy, loadbalance.Draining, loadbalance.Draining + 1, loadbalance.Changed, loadbalance.Refused, loadbalance.Refused + 1,
+		loadbalance.PeakEWMA, loadbalance.First, loadbalance.First + 1,
+	} {
+		if s := fmt.Sprint(v); s == "" || s == fmt.Sprint(int(0)) {
+			t.Errorf("%T %v", v, s)
+		}
+	}
+	if s := fmt.Sprint(loadbalance.SlowStart, loadbalance.HalfOpen, loadbalance.First+1); s != "slow start half-open Policy(7)" {
+		t.Error(s)
+	}
+}

@@ -1,0 +1,57 @@
+package loadbalance
+
+import (
+	"math"
+	"math/bits"
+)
+
+// scan is how many members peak EWMA compares with each other.
+const scan = 16
+
+type peakEWMA struct{}
+
+func (peakEWMA) Build(View) Policy { return peakEWMA{} }
+
+func (peakEWMA) Next(v View) int {
+	n := v.Len()
+	if v.skip != nil {
+		return v.best(func(i int) float64 { return float64(v.cost(i)) })
+	}
+	if n > scan {
+		i, j := two(v.Rand(), n)
+		if v.cost(j) < v.cost(i) {
+			return j
+		}
+		return i
+	}
+	lowest, equal := float32(math.Inf(1)), uint(0) // equal has a bit for each of the best
+	for i := range n {
+		switch c := v.cost(i); {
+		case c < lowest:
+			lowest, equal = c, 1<<i
+		case c == lowest:
+			equal |= 1 << i
+		}
+	}
+	if count := bits.OnesCount(equal); count > 1 {
+		for range below(v.Rand(), count) {
+			equal &= equal - 1
+		}
+	}
+	return bits.TrailingZeros(equal)
+}
+
+// cost is that of a node, over its weight. It goes without saying much for one that
+// is idle and has been heard of just now.
+func (v View) cost(i int) float32 {
+	n := v.s.nodes[i]
+	quick := n.quick.Load()
+	c := math.Float32frombits(uint32(quick >> 32))
+	if n.waiting.Load()&countMask|uint64(n.open.Load()) != 0 || uint32(v.now>>quickBits)-uint32(quick) > v.s.stale {
+		c = n.cost(v.now)
+	}
+	if v.s.even {
+		return c
+	}
+	return c * float32(v.s.members[i].inverse)
+}

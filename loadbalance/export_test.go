@@ -1,0 +1,21 @@
+package loadbalance
+
+import "context"
+
+// NewSeeded is New with a source of randomness that repeats itself.
+func NewSeeded[T any](src Source[T], cfg Config, rand func() uint64) *Balancer[T] {
+	return newBalancer(src, cfg, rand)
+}
+
+// Remembered returns how many endpoints that are not in the set are known.
+func Remembered[T any](b *Balancer[T]) int {
+	b.core.mu.Lock()
+	defer b.core.mu.Unlock()
+	return len(b.core.left)
+}
+
+// Tried returns how many picks are remembered of a call.
+func Tried(ctx context.Context) int { return len(ctx.Value(attemptsKey{}).(*attempts).nodes) }
+
+// Set makes set the set of b, as its source would.
+func Set[T any](b *Balancer[T], set []Endpoint[T], err error) { b.set(set, err) }

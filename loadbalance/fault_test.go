@@ -1,0 +1,112 @@
+package loadbalance_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/belay-go/belay/internal/memhttp"
+	"github.com/belay-go/belay/loadbalance"
+)
+
+// What each fault does to an endpoint, over HTTP/1 and HTTP/2.
+func TestTransportFaults(t *testing.T) {
+	after := func(s string) http.Header { return http.Header{"Retry-After": {s}} }
+	for _, tt := range []struct {
+		name  string
+		fault memhttp.Fault
+		conn  memhttp.ConnFault
+		want  loadbalance.State
+	}{
+		{name: "none", want: loadbalance.Healthy},
+		{name: "refused", conn: memhttp.ConnFault{Refused: true}, want: loadbalance.Ejected},
+		{name: "no answer to the dial", conn: memhttp.ConnFault{Dial: time.Hour}, want: loadbalance.Ejected},
+		{name: "reset before the status line", fault: memhttp.Fault{Reset: memhttp.BeforeHeaders}, want: loadbalance.Ejected},
+		{name: "slow headers", fault: memhttp.Fault{Delay: 2 * time.Second}, want: loadbalance.Ejected},
+		{name: "reset in the body", fault: memhttp.Fault{Reset: memhttp.AfterBody(3)}, want: loadbalance.Ejected},
+		{name: "dripping body", fault: memhttp.Fault{ChunkDelay: 600 * time.Millisecond}, want: loadbalance.Ejected},
+		{name: "short body", fault: memhttp.Fault{Truncate: memhttp.AfterBody(3)}, want: loadbalance.Ejected},
+		{name: "500", fault: memhttp.Fault{Status: 500}, want: loadbalance.Ejected},
+		{name: "501", fault: memhttp.Fault{Status: 501}, want: loadbalance.Healthy},
+		{name: "503", fault: memhttp.Fault{Status: 503}, want: loadbalance.Ejected},
+		{name: "503 for a while", fault: memhttp.Fault{Status: 503, Header: after("7")}, want: loadbalance.Cooling},
+		{name: "503 until a date", fault: memhttp.Fault{Status: 503, Header: after("Sat, 01 Jan 2000 00:00:07 GMT")}, want: loadbalance.Cooling},
+		{name: "503 until nonsense", fault: memhttp.Fault{Status: 503, Header: after("99999999999")}, want: loadbalance.Ejected},
+		{name: "429", fault: memhttp.Fault{Status: 429}, want: loadbalance.Healthy},
+		{name: "429 for a while", fault: memhttp.Fault{Status: 429, Header: after("7")}, want: loadbalance.Cooling},
+		{name: "404", fault: memhttp.Fault{Status: 404}, want: loadbalance.Healthy},
+		{name: "204", fault: memhttp.Fault{Status: 204}, want: loadbalance.Healthy},
+	} {
+		for _, protocol := range []string{"HTTP/1", "HTTP/2"} {
+			t.Run(tt.name+" "+protocol, func(t *testing.T) {
+				inBubble(t, func(t *testing.T) {
+					srv := memhttp.NewServer(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+						for range 3 {
+							io.WriteString(w, "chunk")
+						}
+					}))
+					srv.Fault = func(int, *http.Request) memhttp.Fault { return tt.fault }
+					srv.ConnFault = func(int) memhttp.ConnFault { return tt.conn }
+					base := srv.Transport()
+					if protocol == "HTTP/2" {
+						memhttp.HTTP2(base)
+					}
+					set := []loadbalance.Endpoint[*url.URL]{
+						{Key: "a", Value: &url.URL{Scheme: "http", Host: "a"}}, {Key: "b", Value: &url.URL{Scheme: "http", Host: "b"}},
+					}
+					b := loadbalance.New(loadbalance.Static(set...), loadbalance.Config{Policy: loadbalance.First, EjectAfter: 1})
+					ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+					defer cancel()
+					resp, err := (&loadbalance.Transport{Balancer: b, Base: base}).RoundTrip(get(t, "http://x").WithContext(ctx))
+					if err == nil {
+						io.Copy(io.Discard, resp.Body)
+						resp.Body.Close()
+					}
+					synctest.Wait()
+					if got := b.Stats().Endpoints[0]; got.State != tt.want || got.InFlight != 0 {
+						t.Errorf("%+v, want %v", got, tt.want)
+					}
+					base.CloseIdleConnections()
+				})
+			})
+		}
+	}
+}
+
+// The caller's own cancellation is no failure, wherever it comes.
+func TestTransportCanceled(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		srv := memhttp.NewServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/body" {
+				io.WriteString(w, "abc")
+				http.NewResponseController(w).Flush()
+			}
+			<-r.Context().Done()
+		}))
+		b := hosts(t, "http://a", "http://b")
+		base := srv.Transport()
+		transport := &loadbalance.Transport{Balancer: b, Base: base}
+		for _, path := range []string{"/body", "/header"} {
+			ctx, cancel := context.WithCancel(t.Context())
+			time.AfterFunc(time.Second, cancel)
+			resp, err := transport.RoundTrip(get(t, "http://x"+path).WithContext(ctx))
+			if err == nil {
+				_, err = io.ReadAll(resp.Body)
+			}
+			if !errors.Is(err, context.Canceled) {
+				t.Errorf("%s: %v", path, err)
+			}
+		}
+		for _, e := range b.Stats().Endpoints {
+			if e.Failures != 0 || e.InFlight != 0 {
+				t.Errorf("%+v", e)
+			}
+		}
+		base.CloseIdleConnections()
+	})
+}

@@ -1,0 +1,221 @@
+// Package loadbalance sends each call to the instance that will answer best.
+//
+// A [Balancer] is made once per service. For HTTP it takes the URLs of the
+// instances, or a [DNS] name, and goes into a [Transport]:
+//
+//	hosts, err := loadbalance.Hosts("http://10.0.0.1:8080", "http://10.0.0.2:8080")
+//	client := &http.Client{Transport: &loadbalance.Transport{Balancer: hosts, Host: "orders"}}
+//	resp, err := client.Get("http://orders/open")
+//
+// Endpoints can be of any type: connections, replicas, shards. [Do], [Run] and [Wrap]
+// call an operation with one of them; [Balancer.Pick] serves what has no single end.
+//
+// # Model
+//
+// A [Source] gives sets of endpoints. What is known about an endpoint belongs to its
+// Key, and survives new sets. The [Policy] chooses among the endpoints that may be
+// picked, and each call tells by its [Result] how it went:
+//
+//   - A success counts by its latency. A deadline is a failure, whoever has set it:
+//     that is how an endpoint that never answers looks. A panic and a runtime.Goexit
+//     are failures and pass through.
+//   - A failure never makes an endpoint look fast. EjectAfter of them in a row, or
+//     EjectRate of the last ones, eject the endpoint for a time. Then one call is its
+//     trial: if it succeeds the endpoint comes back with a slow start, otherwise it is
+//     ejected for twice as long.
+//   - An overload makes an endpoint look slower, and cools it down for as long as it
+//     has asked for. Then it has a trial as well.
+//   - The end of a context that the caller cancelled, and a refusal by another layer
+//     of this process (an error with Rejected() bool), say nothing.
+//
+// An endpoint that joins is taken to be as fast as the mean of the others, and has a
+// slow start. One that leaves drains: its calls in flight go on.
+//
+// # Precedence
+//
+// Which endpoints a pick may go to is decided in this order. What comes first is
+// never overruled by what follows.
+//
+//  1. An endpoint that is not in the set is not picked.
+//  2. Nor is one in Hint.Exclude.
+//  3. Nor is one with MaxInFlight calls: if all are full, there is an [*Error].
+//  4. One that is unhealthy, ejected, cooling, or half-open with its trial under way
+//     is not picked, as long as the share of healthy ones is at least Panic. Below
+//     that their health is ignored; and where 1 and 2 leave no other, too.
+//  5. One that another attempt of the call has tried is not picked (see
+//     [WithAttempts]), as long as there is another.
+//  6. One in Hint.Prefer is picked, if there is one left.
+//  7. One in its slow start is passed over, less often as time goes by.
+//  8. The policy decides.
+//
+// [Balancer.Stats] gives the state of each endpoint, and the reason for it.
+//
+// # Defaults
+//
+//	Config.Policy         peak EWMA
+//	Config.Decay          10s
+//	Config.EjectAfter     5
+//	Config.EjectRate      0.5
+//	Config.EjectFor       5s
+//	Config.MaxEjectFor    1m0s
+//	Config.MaxEjected     0.3
+//	Config.TrialLease     30s
+//	Config.SlowStart      10s
+//	Config.Panic          0.5
+//	Config.CheckEvery     10s
+//	Config.CheckTimeout   1s
+//	Config.CheckFailures  3
+//	Config.CheckPasses    2
+package loadbalance
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net/url"
+	"time"
+)
+
+// A Balancer spreads calls over the endpoints of one service. It is safe for
+// concurrent use. Make it with [New] or [Hosts]. It has a goroutine for its source,
+// unless that is [Static], and for each endpoint that is checked ([Balancer.Check]);
+// only then it needs a Close.
+//
+// A pick takes no lock and allocates nothing, whatever happens to the set meanwhile,
+// unless an endpoint waits for its trial. It costs the same for ten endpoints as for
+// a thousand, but with LeastLoaded.
+type Balancer[T any] struct {
+	core core
+}
+
+// New returns a Balancer for the endpoints of src. It panics if cfg is not valid. A
+// set that is not valid is an error of the picks.
+func New[T any](src Source[T], cfg Config) *Balancer[T] {
+	if err := cfg.Validate(); err != nil {
+		panic(err.Error())
+	}
+	return newBalancer(src, cfg, nil)
+}
+
+func newBalancer[T any](src Source[T], cfg Config, rand func() uint64) *Balancer[T] {
+	b := &Balancer[T]{core: core{cfg: cfg.withDefaults(), epoch: time.Now(), rand: rand, ready: make(chan struct{})}}
+	c := &b.core
+	c.decay, c.stale = float64(c.cfg.Decay), int64(c.cfg.Decay/64)
+	c.timed = timed(c.cfg.Policy)
+	c.value = func(e any) any { return e.(*Endpoint[T]).Value }
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	if s, ok := src.(static[T]); ok {
+		c.final = true
+		b.set(s, nil)
+		return b
+	}
+	if r, ok := src.(interface{ Refresh() }); ok {
+		c.refresh = r.Refresh
+	}
+	go b.watch(src)
+	return b
+}
+
+// Hosts returns a Balancer with the default Config for the servers at urls, for a
+// [Transport].
+func Hosts(urls ...string) (*Balancer[*url.URL], error) {
+	var (
+		set  []Endpoint[*url.URL]
+		errs []error
+	)
+	for _, s := range urls {
+		u, err := parseHost(s)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		set = append(set, Endpoint[*url.URL]{Key: s, Value: u})
+	}
+	if len(urls) == 0 {
+		errs = append(errs, errEmpty)
+	}
+	if err := cmp.Or(errors.Join(errs...), checkSet(set)); err != nil {
+		return nil, err
+	}
+	return New(Static(set...), Config{}), nil
+}
+
+// Pick chooses an endpoint for a call, which counts as in flight until [Pick.Done].
+// It waits for the first set of endpoints, until ctx ends, and after that never. It
+// returns an [*Error] if there is nothing to pick.
+func (b *Balancer[T]) Pick(ctx context.Context) (Pick[T], error) {
+	s := b.core.current.Load()
+	if s == nil || !s.plain || ctx.Value(attemptsKey{}) != nil {
+		return b.pick(ctx, Hint{})
+	}
+	v := View{s: s}
+	if s.timed {
+		v.now = b.core.now()
+	}
+	i := s.policy.Next(v)
+	if uint(i) >= uint(len(s.members)) {
+		return b.pick(ctx, Hint{})
+	}
+	m := &s.members[i]
+	m.node.waiting.Add(begun(v.now))
+	return Pick[T]{call: call{node: m.node, start: v.now}, endpoint: m.endpoint.(*Endpoint[T])}, nil
+}
+
+// PickWith is Pick with a hint.
+func (b *Balancer[T]) PickWith(ctx context.Context, h Hint) (Pick[T], error) {
+	if len(h.Prefer)+len(h.Exclude) == 0 {
+		return b.Pick(ctx)
+	}
+	return b.pick(ctx, h)
+}
+
+// Do calls op with the value of an endpoint. If none can be picked it returns an
+// [*Error] without calling op. Otherwise op's value and error come back unchanged.
+func Do[T, R any](ctx context.Context, b *Balancer[T], op func(context.Context, T) (R, error)) (R, error) {
+	p, err := b.Pick(ctx)
+	if err != nil {
+		var zero R
+		return zero, err
+	}
+	result := Result{Outcome: Failure} // if op panics or calls runtime.Goexit
+	defer func() { p.call.done(ctx, &result) }()
+	v, err := op(ctx, p.Value())
+	result = Result{Err: err}
+	return v, err
+}
+
+// Run is [Do] for an operation without a value.
+func Run[T any](ctx context.Context, b *Balancer[T], op func(context.Context, T) error) error {
+	_, err := Do(ctx, b, func(ctx context.Context, v T) (struct{}, error) {
+		return struct{}{}, op(ctx, v)
+	})
+	return err
+}
+
+// Wrap returns fn with its endpoint chosen by b.
+func Wrap[T, In, R any](b *Balancer[T], fn func(context.Context, T, In) (R, error)) func(context.Context, In) (R, error) {
+	return func(ctx context.Context, in In) (R, error) {
+		return Do(ctx, b, func(ctx context.Context, v T) (R, error) { return fn(ctx, v, in) })
+	}
+}
+
+// Close ends what the Balancer has begun: it stops to follow its source and to check
+// endpoints, and refuses all picks from then on. Calls in flight are not touched. It
+// returns nil.
+func (b *Balancer[T]) Close() error {
+	c := &b.core
+	c.cancel()
+	c.mu.Lock()
+	defer c.unlock()
+	for _, m := range c.all {
+		if t := m.node.health.timer; t != nil {
+			t.Stop()
+		}
+	}
+	if s := c.current.Load(); s != nil {
+		closed := *s
+		closed.plain = false
+		c.current.Store(&closed)
+	}
+	return nil
+}

@@ -1,0 +1,236 @@
+package loadbalance
+
+import (
+	"math"
+	"sync/atomic"
+	"time"
+)
+
+// A node is the state of an endpoint. It outlives the sets that the endpoint is in.
+//
+// waiting holds, in one word, the number of calls without an answer in its low bits
+// and above them the sum of the ticks at which they began, modulo what fits in: the
+// sum of their ages is exact all the same, as long as it fits in itself.
+type node struct {
+	waiting atomic.Uint64
+	open    atomic.Int64  // calls that are answered and have not ended
+	learnt  atomic.Uint64 // an estimate
+	stamp   atomic.Int64  // when it was learnt
+	quick   atomic.Uint64 // both in short: its price, above the stamp in quickTicks
+	special atomic.Uint32 // why a good call has more to do when it ends
+	row     atomic.Uint32 // failures in a row
+
+	core   *core
+	health *health // not looked at for good calls to healthy endpoints
+	key    string
+	_      [48]byte // so that no two share a cache line, nor a pair of them
+}
+
+func newNode(c *core, key string, now int64) *node {
+	n := &node{core: c, key: key, health: &health{since: now}}
+	n.publish(estimate{}, now)
+	return n
+}
+
+const (
+	countBits = 20
+	countMask = 1<<countBits - 1
+	tickBits  = 12 // a tick is 4 microseconds
+	quickBits = 20 // a tick of quick is a millisecond
+)
+
+// begun is what a call that began at start adds to waiting. A start of 0 is not
+// known, and has no age.
+func begun(start int64) uint64 { return uint64(start>>tickBits)<<countBits | 1 }
+
+// begin counts a call in, unless there are as many as may be.
+func (n *node) begin(start int64, limit int) bool {
+	n.waiting.Add(begun(start))
+	if limit > 0 && n.inFlight() > limit {
+		n.waiting.Add(-begun(start))
+		return false
+	}
+	return true
+}
+
+func (n *node) inFlight() int {
+	return int(n.waiting.Load()&countMask) + int(n.open.Load())
+}
+
+// ages returns the sum of the ages of the calls without an answer.
+func ages(waiting uint64, now int64) float64 {
+	sum := (waiting&countMask)*uint64(now>>tickBits) - waiting>>countBits
+	return float64(sum<<countBits>>countBits) * (1 << tickBits)
+}
+
+// An estimate is what is known about an endpoint, in one word: the latency in
+// nanoseconds, 0 if it is not known, and the share of failures.
+type estimate struct{ latency, failures float32 }
+
+func estimateOf(word uint64) estimate {
+	return estimate{math.Float32frombits(uint32(word)), math.Float32frombits(uint32(word >> 32))}
+}
+
+func (e estimate) word() uint64 {
+	return uint64(math.Float32bits(e.failures))<<32 | uint64(math.Float32bits(e.latency))
+}
+
+// keep is how much of an average remains after d: close to e^(-d/decay), by a few
+// multiplications.
+func keep(d int64, decay float64) float32 {
+	if d <= 0 {
+		return 1
+	}
+	x := float32(1 / (1 + float64(d)/(8*decay)))
+	x *= x
+	x *= x
+	return x * x
+}
+
+// current is the estimate as it is now.
+func (n *node) current(now int64) estimate {
+	e := estimateOf(n.learnt.Load())
+	if d := now - n.stamp.Load(); d > n.core.stale {
+		k := keep(d, n.core.decay)
+		e.latency *= k
+		e.failures *= k
+	}
+	return e
+}
+
+// unknown is the latency of an endpoint about which nothing is known, nor about any
+// other.
+const unknown = 1e3
+
+// publish makes the price of an estimate known to picks, after it was learnt.
+func (n *node) publish(e estimate, now int64) {
+	n.stamp.Store(now)
+	n.quick.Store(uint64(math.Float32bits(e.price()))<<32 | uint64(uint32(now>>quickBits)))
+}
+
+// price is what a call to an idle endpoint costs. The latency counts with a power of
+// 5/4: of two endpoints that are equally busy for their speed the faster one is the
+// better choice, as the other may be slow whatever its load. Failures make it look
+// slower: hardly for one in many calls, a thousand times if all calls fail.
+func (e estimate) price() float32 {
+	l := float64(max(e.latency, unknown))
+	s := 1 - e.failures
+	s *= s
+	s *= s
+	return float32(l*math.Sqrt(math.Sqrt(l))) / max(s*s, 1e-3)
+}
+
+// cost is the price, by the calls before it, and by how much longer than expected
+// they wait already.
+func (n *node) cost(now int64) float32 {
+	e := n.current(now)
+	w := n.waiting.Load()
+	c := e.price() * float32(w&countMask+1+uint64(n.open.Load()))
+	if o, l := oldest(w, now), max(e.latency, unknown); o > l {
+		c *= o / l
+	}
+	return c
+}
+
+// oldest is the age of the oldest of the calls that wait: had they begun at regular
+// times, it would be this much by the sum of their ages.
+func oldest(waiting uint64, now int64) float32 {
+	if count := waiting & countMask; count > 0 {
+		return float32(2 * ages(waiting, now) / float64(count+1))
+	}
+	return 0
+}
+
+// latency is what an answer is expected to take, not counting the calls before it.
+func (n *node) latency(now int64) time.Duration {
+	return time.Duration(max(n.current(now).latency, oldest(n.waiting.Load(), now)))
+}
+
+// weighs is the weight of one call in the share of failures.
+const weighs = 1.0 / 16
+
+// known reports whether a good call has nothing to tell: it was no slower than the
+// others, one of which has just spoken for it.
+func (n *node) known(now, rtt int64) bool {
+	word := n.learnt.Load()
+	return word>>32 == 0 && float32(rtt) <= math.Float32frombits(uint32(word)) && now-n.stamp.Load() < n.core.stale/16
+}
+
+// learn takes in a call that ended at now and took rtt, or less than 0 if that was
+// not measured; the outcome is ByError if it is not known yet. A failure may make the
+// endpoint look slower, never faster.
+func (n *node) learn(now, rtt int64, o Outcome) {
+	good := o == Success || o == ByError
+	for {
+		old := n.learnt.Load()
+		e := estimateOf(old)
+		d := now - n.stamp.Load()
+		k := keep(d, n.core.decay)
+		e.failures *= k
+		switch {
+		case o == ByError:
+		case !good:
+			e.failures += (1 - e.failures) * weighs
+		default:
+			e.failures -= e.failures * weighs
+			if e.failures < 1e-3 {
+				e.failures = 0
+			}
+		}
+		first := e.latency == 0 && good
+		switch r := float32(rtt); {
+		case rtt < 0 || e.latency == 0 && !good: // not measured, or nothing to go by
+		case r > e.latency:
+			e.latency = r
+		case good:
+			e.latency = e.latency*k + r*(1-k)
+		}
+		if n.learnt.CompareAndSwap(old, e.word()) {
+			n.publish(e, now)
+			if first && e.latency > 0 {
+				n.core.seed(e.latency, now)
+			}
+			return
+		}
+	}
+}
+
+// endure takes in a call whose end says nothing, but that it took longer than rtt: an
+// endpoint whose calls are given up, as the slow one of two hedges is, is no fast one.
+func (n *node) endure(now, rtt int64) {
+	word := n.learnt.Load()
+	e := n.current(now)
+	if e.latency > 0 && float32(rtt) > e.latency {
+		e.latency = float32(rtt)
+		if n.learnt.CompareAndSwap(word, e.word()) {
+			n.publish(e, now)
+		}
+	}
+}
+
+// assume sets the latency if it is not known.
+func (n *node) assume(latency float32, now int64) {
+	word := n.learnt.Load()
+	if e := estimateOf(word); e.latency == 0 && latency > 0 {
+		e.latency = latency
+		if n.learnt.CompareAndSwap(word, e.word()) {
+			n.publish(e, now)
+		}
+	}
+}
+
+// forgive forgets the failures of an endpoint that is well again, and the latency of
+// calls that have timed out: it may be as fast as the mean of the others.
+func (n *node) forgive(now int64, mean float32) {
+	for {
+		word := n.learnt.Load()
+		e := estimate{latency: estimateOf(word).latency}
+		if mean > 0 {
+			e.latency = min(e.latency, mean)
+		}
+		if n.learnt.CompareAndSwap(word, e.word()) {
+			n.publish(e, now)
+			return
+		}
+	}
+}

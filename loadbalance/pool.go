@@ -1,0 +1,95 @@
+package loadbalance
+
+import (
+	"cmp"
+	"context"
+	"net"
+	"net/http"
+	"net/url"
+	"sync"
+)
+
+// A pool is the connections to one endpoint.
+type pool struct {
+	base *http.Transport
+
+	mu      sync.Mutex
+	direct  *http.Transport // for URLs with the endpoint's own host
+	other   *http.Transport // for URLs with another, dialing address all the same
+	address string
+}
+
+// pool returns the one of a node, or nil if Base is no [http.Transport].
+func (t *Transport) pool(n *node) *pool {
+	if p, ok := t.pools.Load(n); ok {
+		return p.(*pool)
+	}
+	base, ok := orDefault(t.Base).(*http.Transport)
+	if !ok {
+		return nil
+	}
+	t.once.Do(func() {
+		c := n.core
+		c.mu.Lock()
+		defer c.unlock()
+		c.drains = append(c.drains, t.drained)
+	})
+	p, _ := t.pools.LoadOrStore(n, &pool{base: base})
+	return p.(*pool)
+}
+
+// drained gives up the connections to an endpoint that has left.
+func (t *Transport) drained(n *node) {
+	if p, ok := t.pools.LoadAndDelete(n); ok {
+		p.(*pool).closeIdle()
+	}
+}
+
+func (p *pool) plain() *http.Transport {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.direct == nil {
+		p.direct = p.base.Clone()
+	}
+	return p.direct
+}
+
+// pinned returns a transport that dials target whatever the host in a URL, so that
+// the handshake has the name that the caller has asked for, and the certificate
+// must be one for it. There is no proxy in between: it would dial that host.
+func (p *pool) pinned(target *url.URL) *http.Transport {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	address := net.JoinHostPort(target.Hostname(), cmp.Or(target.Port(), "443"))
+	if p.address == address {
+		return p.other
+	}
+	if p.other != nil { // the endpoint has moved
+		p.other.CloseIdleConnections()
+	}
+	p.other, p.address = p.base.Clone(), address
+	p.other.Proxy = nil
+	dial := p.base.DialContext
+	if dial == nil {
+		dial = new(net.Dialer).DialContext
+	}
+	p.other.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return dial(ctx, network, address)
+	}
+	if dialTLS := p.base.DialTLSContext; dialTLS != nil {
+		p.other.DialTLSContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return dialTLS(ctx, network, address)
+		}
+	}
+	return p.other
+}
+
+func (p *pool) closeIdle() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, t := range []*http.Transport{p.direct, p.other} {
+		if t != nil {
+			t.CloseIdleConnections()
+		}
+	}
+}

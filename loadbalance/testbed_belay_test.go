@@ -1,0 +1,68 @@
+package loadbalance_test
+
+import (
+	"context"
+	"strconv"
+	"testing/synctest"
+	"time"
+
+	"github.com/belay-go/belay/loadbalance"
+)
+
+// balanced plays a Balancer, whose clock is that of the bubble: it is brought up to
+// the time of the simulation before each call.
+type balanced struct {
+	setting
+	b *loadbalance.Balancer[int]
+}
+
+func belay(cfg loadbalance.Config) func(setting) rule {
+	return func(s setting) rule {
+		endpoints := make([]loadbalance.Endpoint[int], s.servers+1)
+		for n := range endpoints {
+			endpoints[n] = loadbalance.Endpoint[int]{Key: strconv.Itoa(n), Value: n}
+		}
+		src := loadbalance.Static(endpoints[:s.servers]...)
+		if s.joins > 0 {
+			src = growing{endpoints, s.joins}
+		}
+		return &balanced{s, loadbalance.NewSeeded(src, cfg, s.Rand.Uint64)}
+	}
+}
+
+func (b *balanced) until(now time.Duration) {
+	if d := now - b.Now(); d > 0 {
+		time.Sleep(d)
+	}
+}
+
+func (b *balanced) pick(now time.Duration) (int, func(time.Duration, error)) {
+	b.until(now)
+	p, err := b.b.Pick(context.Background())
+	if err != nil {
+		panic(err)
+	}
+	return p.Value(), func(now time.Duration, err error) {
+		b.until(now)
+		p.Done(loadbalance.Result{Err: err})
+	}
+}
+
+func (b *balanced) grow(now time.Duration) {
+	b.until(now)
+	synctest.Wait() // the source wakes at this time too
+}
+
+// growing is a Source of a set to which the last endpoint comes later.
+type growing struct {
+	endpoints []loadbalance.Endpoint[int]
+	joins     time.Duration
+}
+
+// Watch implements [loadbalance.Source].
+func (g growing) Watch(_ context.Context, set func([]loadbalance.Endpoint[int], error)) error {
+	set(g.endpoints[:len(g.endpoints)-1], nil)
+	time.Sleep(g.joins)
+	set(g.endpoints, nil)
+	return nil
+}
