@@ -3,6 +3,7 @@ package facade
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -21,6 +22,7 @@ type run struct {
 	start    time.Time     // if clocked, as all times are durations since then
 	deadline time.Duration // of the caller's context; 0: none
 	wg       sync.WaitGroup
+	over     atomic.Bool // cause is set
 
 	mu          sync.Mutex
 	first, last int32 // of the queue of parts that are ready

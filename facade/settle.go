@@ -115,6 +115,7 @@ func (r *run) fail(part string, err error) {
 		return
 	}
 	r.cause, r.failed = err, part
+	r.over.Store(true)
 	r.stop = &stopped{name: r.plan.cfg.Name, part: part, err: err}
 	r.first = none
 	for i := range r.cells {

@@ -35,6 +35,11 @@ func (r *run) work(i int32, inline bool) {
 
 // enter reports whether part i is to be called. If not, it keeps the lock.
 func (w *worker) enter(i int32) bool {
+	c := &w.cells[i]
+	if !w.clocked && c.err == nil && w.plan.nodes[i].when == nil && !w.over.Load() && w.ctx.parent.Err() == nil {
+		c.run = w.run // as admit would say, without a lock
+		return true
+	}
 	w.mu.Lock()
 	if w.cells[i].err != nil || !w.admit(i) {
 		return false
