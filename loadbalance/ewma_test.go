@@ -286,6 +286,7 @@ func TestLatencyOfResult(t *testing.T) {
 		for _, policy := range []loadbalance.Policy{loadbalance.PeakEWMA, loadbalance.Random} {
 			b := fixed(1, loadbalance.Config{Policy: policy})
 			one(t, b, result{Latency: time.Second})
+			picked(t, b)
 			if s := stats(t, b, "0"); s.Latency != time.Second {
 				t.Errorf("%v", s.Latency)
 			}

@@ -82,8 +82,8 @@ import (
 // only then it needs a Close.
 //
 // A pick takes no lock and allocates nothing, whatever happens to the set meanwhile,
-// unless an endpoint waits for its trial. It costs the same for ten endpoints as for
-// a thousand, but with LeastLoaded.
+// but for one that begins a trial, or that must go elsewhere than the policy says. It
+// costs the same for ten endpoints as for a thousand, except with LeastLoaded.
 type Balancer[T any] struct {
 	core core
 }

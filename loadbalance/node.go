@@ -143,7 +143,11 @@ func oldest(waiting uint64, now int64) float32 {
 
 // latency is what an answer is expected to take, not counting the calls before it.
 func (n *node) latency(now int64) time.Duration {
-	return time.Duration(max(n.current(now).latency, oldest(n.waiting.Load(), now)))
+	l := n.current(now).latency
+	if n.core.timed {
+		l = max(l, oldest(n.waiting.Load(), now))
+	}
+	return time.Duration(l)
 }
 
 // weighs is the weight of one call in the share of failures.
