@@ -161,7 +161,6 @@ func (c *Cache) failed(x *cacheExchange, now time.Time, err error) (*http.Respon
 // 4.3.1).
 func (e *cacheEntry) validation(req *http.Request) *http.Request {
 	out := req.Clone(req.Context())
-	out.Trailer = req.Trailer
 	if out.Header == nil {
 		out.Header = http.Header{}
 	}

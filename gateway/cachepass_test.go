@@ -14,7 +14,6 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"github.com/belay-go/belay/gateway"
 )
@@ -88,6 +87,13 @@ func TestCacheAddsTwoFields(t *testing.T) {
 	if !reflect.DeepEqual(second.Header, want) {
 		t.Errorf("%v, want %v", second.Header, want)
 	}
+	for name := range second.Header { // a caller may add to any of them
+		second.Header.Add(name, "mine")
+		want.Add(name, "mine")
+	}
+	if !reflect.DeepEqual(second.Header, want) {
+		t.Errorf("after adding %v, want %v", second.Header, want)
+	}
 	if second.Status != "200 OK" || second.Proto != "HTTP/1.1" || second.ContentLength != 2 || second.Request == first.Request {
 		t.Errorf("%+v", second)
 	}
@@ -160,6 +166,21 @@ func TestCacheTrailers(t *testing.T) {
 			}
 		}
 	})
+	// With HTTP/2 they may follow a body whose length was known.
+	client, _, _ := cachedClient(t, gateway.CacheConfig{}, func(_ int64, r *http.Request) (*http.Response, error) {
+		resp := cacheAnswer(r, "body", "Cache-Control: max-age=60")
+		resp.Trailer = http.Header{"Sum": nil}
+		resp.Body = io.NopCloser(io.MultiReader(resp.Body, cacheReaderFunc(func([]byte) (int, error) {
+			resp.Trailer["Sum"] = []string{"42"}
+			return 0, io.EOF
+		})))
+		return resp, nil
+	})
+	for i := range 2 {
+		if body, resp := cacheGet(t, t.Context(), client, cacheURL); body != "body" || resp.Trailer.Get("Sum") != "42" {
+			t.Errorf("%d: %q, trailer %v", i, body, resp.Trailer)
+		}
+	}
 }
 
 func TestCacheUnderReverseProxy(t *testing.T) {
@@ -184,72 +205,30 @@ func TestCacheUnderReverseProxy(t *testing.T) {
 	}
 }
 
-// Hooks run while no lock is held: they may use the cache.
-func TestCacheObserve(t *testing.T) {
-	var c *gateway.Cache
-	var got []string
-	type key struct{}
-	client, _, c := cachedClient(t, gateway.CacheConfig{MaxBytes: 6000, Observe: func(ctx context.Context, e gateway.CacheEvent) {
-		c.Stats()
-		c.Purge("http://nobody.test/")
-		if e.Kind <= gateway.CacheBypassed && (ctx.Value(key{}) != 1 || e.Request == nil || e.Status.Cache != "belay") {
-			t.Errorf("%v: %+v", e.Kind, e)
-		}
-		got = append(got, e.Kind.String())
-	}}, func(_ int64, r *http.Request) (*http.Response, error) {
-		return cacheAnswer(r, strings.Repeat("x", 1000), "Cache-Control: max-age=60"), nil
+// A Host field is part of the target; where the request is sent is part of the key.
+func TestCacheHostField(t *testing.T) {
+	client, o, c := cachedClient(t, gateway.CacheConfig{}, func(n int64, r *http.Request) (*http.Response, error) {
+		return cacheAnswer(r, r.Host+" at "+r.URL.Host, "Cache-Control: max-age=60"), nil
 	})
-	ctx := context.WithValue(t.Context(), key{}, 1)
-	for _, path := range []string{"a", "a", "b", "c"} {
-		cacheGet(t, ctx, client, cacheURL+path)
-	}
-	req, _ := http.NewRequestWithContext(ctx, "PUT", cacheURL+"c", nil)
-	client.Do(req)
-	if want := "[miss hit miss miss evicted invalidated bypassed]"; want != "["+strings.Join(got, " ")+"]" {
-		t.Errorf("%v, want %v", got, want)
-	}
-	if s := gateway.CacheKind(99).String(); s != "CacheKind(99)" {
-		t.Error(s)
-	}
-}
-
-func TestCacheNotMade(t *testing.T) {
-	closed := false
-	req, _ := http.NewRequest("POST", cacheURL, cacheCloseFunc(func() { closed = true }))
-	_, err := (&gateway.Transport{Cache: new(gateway.Cache)}).RoundTrip(req)
-	if err == nil || !strings.HasPrefix(err.Error(), "gateway: ") || !closed {
-		t.Errorf("%v, closed: %v", err, closed)
-	}
-	rt := &gateway.Transport{Base: &cacheOrigin{answer: func(int64, *http.Request) (*http.Response, error) { return nil, nil }},
-		Cache: gateway.NewCache(gateway.CacheConfig{})}
-	req, _ = http.NewRequest("GET", cacheURL, nil)
-	if resp, err := rt.RoundTrip(req); resp != nil || err == nil {
-		t.Errorf("%v, %v", resp, err)
-	}
-}
-
-type cacheCloseFunc func()
-
-func (cacheCloseFunc) Read([]byte) (int, error) { return 0, io.EOF }
-func (f cacheCloseFunc) Close() error           { f(); return nil }
-
-func TestCacheConfigValidate(t *testing.T) {
-	bad := gateway.CacheConfig{Name: "a\n", MaxBytes: -1, MaxEntryBytes: -1, Heuristic: 2, RefreshTimeout: -time.Second, Targeted: []string{"a b"}}
-	err := bad.Validate()
-	for _, field := range []string{"Name", "MaxBytes", "MaxEntryBytes", "Heuristic", "RefreshTimeout", "Targeted"} {
-		if err == nil || !strings.Contains(err.Error(), "gateway: CacheConfig."+field+" ") {
-			t.Errorf("%s: %v", field, err)
+	for _, host := range []string{"a.test", "b.test", "a.test"} {
+		for _, address := range []string{"10.0.0.1", "10.0.0.2"} {
+			req, _ := http.NewRequestWithContext(t.Context(), "GET", "http://"+address+"/", nil)
+			req.Host = host
+			resp, err := client.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, _ := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			if want := host + " at " + address; string(body) != want {
+				t.Errorf("%q, want %q", body, want)
+			}
 		}
 	}
-	for _, good := range []gateway.CacheConfig{{}, {Name: "a b"}, {StaleIfError: -1}, {MaxBytes: 10}} {
-		if err := good.Validate(); err != nil {
-			t.Errorf("%+v: %v", good, err)
-		}
+	if n := o.calls.Load(); n != 4 {
+		t.Errorf("%d requests, want 4", n)
 	}
-	defer func() {
-		if r := recover(); r == nil || !strings.HasPrefix(r.(string), "gateway: ") {
-			t.Errorf("NewCache panicked with %v", r)
-		}
-	}()
-	gateway.NewCache(gateway.CacheConfig{MaxBytes: 10, MaxEntryBytes: 20})
+	if n := c.Purge("http://a.test/"); n != 2 {
+		t.Errorf("purged %d responses, want 2", n)
+	}
 }

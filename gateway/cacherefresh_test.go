@@ -120,8 +120,9 @@ func TestCacheClose(t *testing.T) {
 		cacheUntilStale(t, client)
 		cacheGet(t, t.Context(), client, cacheURL)
 		synctest.Wait()
-		if c.Close(); !ended {
-			t.Error("Close did not wait")
+		start := time.Now()
+		if c.Close(); !ended || time.Since(start) != time.Second {
+			t.Errorf("Close returned after %v, ended: %v", time.Since(start), ended)
 		}
 		// From now on the caller has to wait itself.
 		if got, _ := cacheGet(t, t.Context(), client, cacheURL); got != "3" {

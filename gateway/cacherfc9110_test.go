@@ -54,6 +54,11 @@ func TestCacheRFC9110(t *testing.T) {
 			= miss
 			> GET /c
 			= miss
+			> PUT /e
+			< 200 | Cache-Control: max-age=60 | Content-Location: /e
+			= miss
+			> GET /e
+			= miss
 			> POST /d
 			< 201 | Cache-Control: max-age=60 | Content-Location: /d
 			= miss

@@ -173,6 +173,10 @@ func TestCacheRFC9111Fields(t *testing.T) {
 			> GET /c
 			< 200 | Cache-Control: no-cache="a, max-age=60
 			= miss
+			= miss
+			> GET /d
+			< 200 | Cache-Control: no-cache="a" b, max-age=60
+			= miss
 			= miss`},
 		{"5.2.2.5", "no-store leaves what is stored alone", gateway.CacheConfig{}, `
 			> GET /

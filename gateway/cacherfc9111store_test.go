@@ -78,6 +78,12 @@ func TestCacheRFC9111Storing(t *testing.T) {
 			= miss
 			= miss
 			? If-None-Match: "a"`},
+		{"3", "public with an argument is not public", gateway.CacheConfig{}, `
+			> GET /
+			< 599 | Cache-Control: public="x" | ETag: "a"
+			= miss
+			= miss
+			? !If-None-Match`},
 		{"3", "neither a status nor a directive makes it storable", gateway.CacheConfig{}, `
 			> GET /
 			< 599 | ETag: "a"
@@ -185,6 +191,12 @@ func TestCacheRFC9111Storing(t *testing.T) {
 			< 599 | Last-Modified: {-1000} | Cache-Control: public
 			= miss
 			= hit`},
+		cacheRow{"4.2.2", "private is not", cacheHeuristic, `
+			> GET /
+			< 599 | Last-Modified: {-1000} | Cache-Control: private
+			= miss
+			= miss
+			? If-Modified-Since: {-1000}`},
 		cacheRow{"4.2.2", "a guess is for a day at most", cacheHeuristic, `
 			> GET /
 			< 200 | Last-Modified: {-100000000}

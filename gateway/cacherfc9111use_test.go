@@ -245,7 +245,13 @@ func TestCacheRFC9111Using(t *testing.T) {
 			> GET /b?c
 			= miss`},
 		{"4.4", "of another origin they are not", gateway.CacheConfig{}, `
-			> GET /a
+			> GET https://service.test/a
+			< 200 | Cache-Control: max-age=60
+			= miss
+			> GET http://service.test:8080/a
+			< 200 | Cache-Control: max-age=60
+			= miss
+			> GET http://other.test/a
 			< 200 | Cache-Control: max-age=60
 			= miss
 			> POST /
@@ -254,7 +260,11 @@ func TestCacheRFC9111Using(t *testing.T) {
 			> POST /
 			< 201 | Location: http://other.test/a
 			= miss
-			> GET /a
+			> GET https://service.test/a
+			= hit
+			> GET http://service.test:8080/a
+			= hit
+			> GET http://other.test/a
 			= hit`},
 	})
 }

@@ -135,6 +135,8 @@ func TestCacheRFC9111Validating(t *testing.T) {
 			+ 5s
 			< 304 | ETag: "b"
 			= miss body=body_3
+			? !If-None-Match
+			= miss
 			? !If-None-Match`},
 		{"4.3.4", "a weak validator that corresponds is", gateway.CacheConfig{}, `
 			> GET /
@@ -166,7 +168,31 @@ func TestCacheRFC9111Validating(t *testing.T) {
 			= validated | Age: 9
 			+ 1s
 			= miss`},
-		{"4.3.4", "a 304 that forbids storing ends it", gateway.CacheConfig{}, `
+		{"4.3.4", "without a Date, from when it came", gateway.CacheConfig{}, `
+			> GET /
+			< 200 | Cache-Control: max-age=10 | ETag: "a"
+			= miss
+			+ 60s
+			< 304 | ETag: "a" | Date: none
+			= validated | Age: 0 | Date: {0}
+			+ 5s
+			= hit | Age: 5`},
+		{"4.3.4", "a 304 that forbids storing ends it, and no other variant", gateway.CacheConfig{}, `
+			> GET / | A: 1
+			< 200 | Cache-Control: max-age=1 | ETag: "a" | Vary: A
+			= miss
+			> GET / | A: 2
+			< 200 | Cache-Control: max-age=600 | Vary: A
+			= miss
+			+ 5s
+			> GET / | A: 1
+			< 304 | ETag: "a" | Cache-Control: no-store
+			= validated body=body_1
+			= miss
+			? !If-None-Match
+			> GET / | A: 2
+			= hit body=body_2`},
+		{"4.3.4", "also if it is the only one", gateway.CacheConfig{}, `
 			> GET /
 			< 200 | Cache-Control: max-age=1 | ETag: "a"
 			= miss

@@ -126,6 +126,15 @@ func TestCacheRFC9211(t *testing.T) {
 			> GET /
 			< error
 			= hit | Cache-Status: belay; hit; ttl=-412; detail=stale-if-error`},
+		{"2.4", "ttl", gateway.CacheConfig{}, `
+			> GET /
+			< 200 | Cache-Control: max-age=60
+			= miss
+			= hit | Cache-Status: belay; hit; ttl=60
+			+ 500ms
+			= hit | Cache-Status: belay; hit; ttl=59
+			+ 500ms
+			= hit | Cache-Status: belay; hit; ttl=59`},
 		{"2.2", "fwd: vary-miss, request, stale, method, bypass", gateway.CacheConfig{}, `
 			> GET / | A: 1
 			< 200 | Cache-Control: max-age=60 | Vary: A | ETag: "a"
@@ -170,6 +179,10 @@ func TestCacheRFC9213(t *testing.T) {
 			< 200 | Cache-Control: no-store | CDN-Cache-Control: max-age=60,
 			= miss
 			< 200 | Cache-Control: max-age=60 | CDN-Cache-Control: "x"
+			= miss
+			= hit
+			> GET /empty
+			< 200 | Cache-Control: max-age=60 | CDN-Cache-Control:
 			= miss
 			= hit`},
 		{"2.1", "values have the type of their directive, and parameters are ignored", cacheTargeted, `

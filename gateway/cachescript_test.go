@@ -17,7 +17,7 @@ import (
 
 // A cacheRow is one sentence of a specification, as a conversation:
 //
-//	> METHOD /path | Field: value | ...     a request
+//	> METHOD /path | Field: value | ...     a request; a URL may stand for the path
 //	< 200 | Field: value | ...              what the origin answers, if it is asked;
 //	                                        also "< error" and "< cut": half of a body
 //	= hit 200 | Field: value | !Field | ... what comes back: "hit" without the origin,
@@ -26,7 +26,8 @@ import (
 //	? Field: value | !Field                 what the origin was sent
 //	+ 10s                                   time passes
 //
-// {-10} stands for the date 10 seconds ago. An origin that is asked and has nothing
+// {-10} stands for the date 10 seconds ago. The origin's responses have a Date unless
+// that is "none". An origin that is asked and has nothing
 // to say answers 200 with nothing. Its n-th response has the body "body n".
 type cacheRow struct {
 	section, says string
@@ -70,7 +71,10 @@ func (c *cacheConversation) run(script string) {
 		case ">":
 			words, fields, _ := strings.Cut(text, " | ")
 			method, path, _ := strings.Cut(words, " ")
-			req, _ = http.NewRequestWithContext(c.Context(), method, "http://service.test"+path, nil)
+			if path[0] == '/' {
+				path = "http://service.test" + path
+			}
+			req, _ = http.NewRequestWithContext(c.Context(), method, path, nil)
 			req.Header = c.fields(fields)
 		case "<":
 			c.next = text
@@ -118,8 +122,11 @@ func (c *cacheConversation) RoundTrip(r *http.Request) (*http.Response, error) {
 		code = 200
 	}
 	h := c.fields(fields)
-	if h["Date"] == nil {
+	switch h.Get("Date") {
+	case "":
 		h.Set("Date", time.Now().UTC().Format(http.TimeFormat))
+	case "none":
+		h.Del("Date")
 	}
 	c.gave = code
 	text := fmt.Sprintf("body %d", len(c.asked))
@@ -157,6 +164,9 @@ func (c *cacheConversation) expect(req *http.Request, text string, lines []strin
 			fail("RoundTrip: %v", err)
 		}
 		return
+	}
+	if resp.Request != req {
+		fail("the response is to another request: %v", resp.Request.Header)
 	}
 	body, readErr := io.ReadAll(resp.Body)
 	resp.Body.Close()

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 
@@ -74,6 +75,30 @@ func TestTransportFaults(t *testing.T) {
 					base.CloseIdleConnections()
 				})
 			})
+		}
+	}
+}
+
+// A failure counts once, by its header: that its body comes well to its end does not
+// make it a success, nor that it does not a second failure.
+func TestTransportFailureWithBody(t *testing.T) {
+	for _, end := range []error{io.EOF, io.ErrUnexpectedEOF} {
+		b := hosts(t, "http://a", "http://b")
+		transport := &loadbalance.Transport{Balancer: b, Base: roundTripper(func(*http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: 500, Body: io.NopCloser(iotest.ErrReader(end))}, nil
+		}), Hint: func(*http.Request) loadbalance.Hint { return loadbalance.Hint{Prefer: []string{"http://a"}} }}
+		for i := range 5 {
+			if s := b.Stats().Endpoints[0].State; s != loadbalance.Healthy {
+				t.Errorf("%v after %d failures", s, i)
+			}
+			resp, err := transport.RoundTrip(get(t, "http://x"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			io.ReadAll(resp.Body)
+		}
+		if s := b.Stats().Endpoints[0]; s.State != loadbalance.Ejected {
+			t.Errorf("%+v", s)
 		}
 	}
 }

@@ -81,7 +81,11 @@ func TestTransportPinnedDial(t *testing.T) {
 		dialed = append(dialed, addr)
 		return nil, io.ErrUnexpectedEOF
 	}
-	for _, base := range []*http.Transport{{DialContext: refuse}, {DialTLSContext: refuse}} {
+	proxy := func(*http.Request) (*url.URL, error) {
+		t.Error("a proxy would dial the host in the URL")
+		return nil, nil
+	}
+	for _, base := range []*http.Transport{{DialContext: refuse, Proxy: proxy}, {DialTLSContext: refuse, Proxy: proxy}} {
 		b := hosts(t, "https://10.0.0.1")
 		(&loadbalance.Transport{Balancer: b, Base: base}).RoundTrip(get(t, "https://example.com/"))
 	}

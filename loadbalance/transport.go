@@ -28,8 +28,8 @@ import (
 // A request counts as in flight until the body of its response has been read or
 // closed; its latency is the time to the response's header. Statuses from 500 on
 // are failures, but for 501 and 505, which speak of the request; so is a body that
-// fails. 429 is an overload, and so is 503 with a Retry-After, which either way
-// keeps the endpoint cool for as long.
+// fails, but for that of a 101, which may end in any way. 429 is an overload, and so
+// is 503 with a Retry-After, which either way keeps the endpoint cool for as long.
 type Transport struct {
 	// Base sends the requests; nil means [http.DefaultTransport].
 	Base http.RoundTripper
@@ -136,6 +136,9 @@ func (t *Transport) result(resp *http.Response, err error) Result {
 	if err != nil {
 		return Result{Err: err}
 	}
+	if resp.StatusCode < http.StatusTooManyRequests {
+		return Result{}
+	}
 	after := httpfield.RetryAfter(resp.Header)
 	switch code := resp.StatusCode; {
 	case code == http.StatusTooManyRequests, code == http.StatusServiceUnavailable && after > 0:
@@ -159,13 +162,14 @@ type exchange struct {
 	url    url.URL // of out
 	pick   Pick[*url.URL]
 	resp   *http.Response // nil as long as there is none
-	failed bool           // by its header
+	judged bool           // by its header, whatever comes of its body
 }
 
 // aim makes the request for the endpoint, and returns what is to send it.
 func (x *exchange) aim() http.RoundTripper {
 	target := x.pick.Value()
-	x.out, x.url = *x.in, *x.in.URL
+	x.out = *x.in // apart: together they would be copied twice
+	x.url = *x.in.URL
 	x.out.URL = &x.url
 	x.url.Scheme, x.url.Host = target.Scheme, target.Host
 	if x.in.URL.Path != "*" {
@@ -214,7 +218,7 @@ func joinPath(u, target *url.URL) {
 func (x *exchange) answered(resp *http.Response, r Result) {
 	x.resp = resp
 	x.pick.call.answer(x.in.Context(), &r)
-	x.failed = r.outcome(x.in.Context()) != Success
+	x.judged = r.outcome(x.in.Context()) != Success
 	httpbody.Track(resp, x.ended)
 }
 
@@ -222,9 +226,9 @@ func (x *exchange) answered(resp *http.Response, r Result) {
 func (x *exchange) ended(err error) {
 	r := Result{}
 	switch {
-	case x.failed:
-		r.Outcome = Ignored // taken in already
-	case err != nil:
+	case x.judged:
+		r.Outcome = Ignored
+	case err != nil && x.resp.StatusCode != http.StatusSwitchingProtocols:
 		if r.Err = err; r.outcome(x.in.Context()) == Failure {
 			r = x.t.result(x.resp, err)
 		}
