@@ -73,11 +73,11 @@ func Example_page() {
 	p := facade.Step(plan, "product", product.Call)
 	r := facade.Step(plan, "reviews", reviews.Call).Timeout(time.Second).Optional()
 	page, err := facade.Build(plan, func(v *facade.Values) (string, error) {
-		text := fmt.Sprintf("%s, %d reviews", p.Value(v).Name, len(r.Value(v)))
+		missing := "nothing"
 		for _, m := range v.Missing() {
-			text += fmt.Sprintf(" (no %s)", m.Part)
+			missing = m.Part
 		}
-		return text, nil
+		return fmt.Sprintf("%s, %d reviews, %s missing", p.Value(v).Name, len(r.Value(v)), missing), nil
 	})
 	if err != nil {
 		log.Fatal(err)
@@ -85,7 +85,7 @@ func Example_page() {
 
 	text, err := page.Call(context.Background(), "tea")
 	fmt.Println(text, err)
-	// Output: Green tea, 0 reviews (no reviews) <nil>
+	// Output: Green tea, 0 reviews, reviews missing <nil>
 }
 
 type Product struct{ Name string }
