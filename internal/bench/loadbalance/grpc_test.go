@@ -9,9 +9,6 @@ import (
 	"time"
 
 	orca "github.com/cncf/xds/go/xds/data/orca/v3"
-	"github.com/zeromicro/go-zero/core/logx"
-	"github.com/zeromicro/go-zero/core/stat"
-	_ "github.com/zeromicro/go-zero/zrpc" // registers its balancer
 	"google.golang.org/grpc/balancer"
 	"google.golang.org/grpc/balancer/weightedroundrobin"
 	"google.golang.org/grpc/connectivity"
@@ -19,13 +16,7 @@ import (
 	"google.golang.org/grpc/resolver"
 )
 
-func init() {
-	// go-zero reports on standard output, amid the results.
-	logx.Disable()
-	stat.SetReporter(nil)
-}
-
-// gozero is the name under which it registers its balancer.
+// gozero is the name under which it registers its balancer, if it is there.
 const gozero = "p2c_ewma"
 
 func pickGRPC(b *testing.B, n int, name string, must check) {
