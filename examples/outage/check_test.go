@@ -9,7 +9,7 @@ import (
 
 func TestCheck(t *testing.T) {
 	plain := result{answered: share{600, 1000}, load: share{100, 100}, recovery: 3 * time.Second}
-	good := result{answered: share{800, 1000}, load: share{20, 100}, recovery: 4 * time.Second}
+	good := result{answered: share{995, 1000}, load: share{20, 100}, recovery: 4 * time.Second}
 	with := func(change func(plain, belay *result)) [2]result {
 		p, b := plain, good
 		change(&p, &b)
@@ -22,15 +22,16 @@ func TestCheck(t *testing.T) {
 	}{
 		{"good", with(func(_, _ *result) {}), ""},
 		{"just enough", with(func(_, b *result) {
-			*b = result{answered: share{750, 1000}, load: share{120, 100}, recovery: 5 * time.Second}
+			*b = result{answered: share{990, 1000}, load: share{120, 100}, recovery: 5 * time.Second}
 		}), ""},
-		{"too few answers", with(func(_, b *result) { b.answered.part = 749 }), "answers"},
+		{"too few answers", with(func(_, b *result) { b.answered.part = 989 }), "of them"},
+		{"too little more than plain", with(func(p, _ *result) { p.answered.part = 846 }), "more of"},
 		{"too many requests", with(func(_, b *result) { b.load.part = 121 }), "sends"},
 		{"too late", with(func(_, b *result) { b.recovery = 5*time.Second + 1 }), "recovers"},
 		{"never back", with(func(_, b *result) { b.recovery = -1 }), "recovers"},
 		{"both never back", with(func(p, b *result) { p.recovery, b.recovery = -1, -1 }), "recovers"},
 		{"only plain never back", with(func(p, b *result) { p.recovery, b.recovery = -1, 9*time.Second }), ""},
-		{"no answerable calls", with(func(p, b *result) { p.answered, b.answered = share{}, share{} }), "answers"},
+		{"no answerable calls", with(func(p, b *result) { p.answered, b.answered = share{}, share{} }), "belay answers"},
 		{"no calls in the outage", with(func(_, b *result) { b.load = share{} }), "sends"},
 	} {
 		var out strings.Builder
@@ -39,7 +40,7 @@ func TestCheck(t *testing.T) {
 			t.Errorf("%s: %v", c.what, ok)
 		}
 		lines := strings.Split(strings.TrimSpace(out.String()), "\n")
-		if len(lines) != 3 {
+		if len(lines) != 4 {
 			t.Fatalf("%s: %d lines, want one for each demand:\n%s", c.what, len(lines), out.String())
 		}
 		for _, line := range lines {
