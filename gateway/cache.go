@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"sync"
@@ -86,7 +85,7 @@ func (c *Cache) PurgePartition(name string) int {
 // invalidated notes that n responses were removed.
 func (c *Cache) invalidated(ctx context.Context, req *http.Request, n int) int {
 	if n > 0 {
-		c.note(ctx, CacheEvent{Kind: CacheInvalidated, Request: req, Entries: n})
+		c.note(ctx, &CacheEvent{Kind: CacheInvalidated, Request: req, Entries: n})
 	}
 	return n
 }
@@ -142,9 +141,6 @@ func (c *Cache) bypassed(req *http.Request, resp *http.Response, why string) {
 	if resp.StatusCode != http.StatusSwitchingProtocols {
 		s := Status{Cache: c.cfg.Name, Forward: why}
 		addCacheStatus(resp, s)
-		c.note(req.Context(), CacheEvent{Kind: CacheBypassed, Request: req, Status: s})
+		c.note(req.Context(), &CacheEvent{Kind: CacheBypassed, Request: req, Status: s})
 	}
 }
-
-// String names the cache, for logs.
-func (c *Cache) String() string { return fmt.Sprintf("gateway.Cache %q", c.cfg.Name) }

@@ -18,6 +18,8 @@ type cacheEntry struct {
 	header, trailer http.Header
 	fields          []cacheField // of header
 	values          []string     // of header, one after the other
+	ageIndex        int          // of values: that of Age
+	statusIndex     int          // and of our own in Cache-Status
 	body            []byte
 	uncompressed    bool // by net/http
 
@@ -27,6 +29,7 @@ type cacheEntry struct {
 	modified     time.Time // lastModified, if that is a date
 
 	date, received  time.Time
+	dated           bool          // date is the origin's
 	age             time.Duration // when it was received
 	lifetime        time.Duration
 	whileRevalidate time.Duration
@@ -120,8 +123,7 @@ func (e *cacheEntry) assess(c *Cache, req *http.Request, requested time.Time) ca
 	}
 
 	// Section 4.2.3. A Date is whole seconds, so that of the receipt must be too.
-	var ok bool
-	if e.date, ok = cacheDateField(h, "Date", e.received); !ok {
+	if e.date, e.dated = cacheDateField(h, "Date", e.received); !e.dated {
 		e.date = e.received.UTC().Truncate(time.Second)
 	}
 	var age time.Duration
@@ -178,7 +180,7 @@ func (e *cacheEntry) assess(c *Cache, req *http.Request, requested time.Time) ca
 // strip removes the fields that are not to be stored (section 3.1), and sees to it
 // that there is a Date (RFC 9110, section 6.6.1).
 func (e *cacheEntry) strip(d cacheDirectives, shared bool) {
-	if _, ok := cacheDateField(e.header, "Date", e.received); !ok {
+	if !e.dated {
 		e.header["Date"] = []string{e.date.Format(http.TimeFormat)}
 	}
 	for _, line := range e.header["Connection"] {

@@ -64,7 +64,7 @@ type cacheCounters struct {
 }
 
 // note counts an event, and tells it.
-func (c *Cache) note(ctx context.Context, e CacheEvent) {
+func (c *Cache) note(ctx context.Context, e *CacheEvent) {
 	c.counters.answers[e.Kind].Add(1)
 	if e.Status.Collapsed {
 		c.counters.collapsed.Add(1)
@@ -73,7 +73,7 @@ func (c *Cache) note(ctx context.Context, e CacheEvent) {
 		c.counters.invalidated.Add(uint64(e.Entries))
 	}
 	if c.cfg.Observe != nil {
-		c.cfg.Observe(ctx, e)
+		c.cfg.Observe(ctx, *e)
 	}
 }
 

@@ -119,7 +119,7 @@ func replacesCached(code int) bool {
 // put stores an entry, and tells what had to go.
 func (c *Cache) put(ctx context.Context, key cacheKey, e *cacheEntry, h http.Header, g cacheGeneration) {
 	if _, evicted := c.store.put(key, e, h, g); evicted > 0 {
-		c.note(ctx, CacheEvent{Kind: CacheEvicted, Entries: int(evicted)})
+		c.note(ctx, &CacheEvent{Kind: CacheEvicted, Entries: int(evicted)})
 	}
 }
 
@@ -130,12 +130,12 @@ func (c *Cache) fetched(x *cacheExchange, resp *http.Response, stored bool) *htt
 	}
 	s := Status{Cache: c.cfg.Name, Forward: x.why, Stored: stored}
 	addCacheStatus(resp, s)
-	c.tell(x, CacheEvent{Kind: CacheMiss, Status: s})
+	c.tell(x, &CacheEvent{Kind: CacheMiss, Status: s})
 	return resp
 }
 
 // tell notes how a request was answered by the origin.
-func (c *Cache) tell(x *cacheExchange, e CacheEvent) {
+func (c *Cache) tell(x *cacheExchange, e *CacheEvent) {
 	if !x.quiet {
 		e.Request = x.req
 		c.note(x.req.Context(), e)
@@ -215,7 +215,7 @@ func (c *Cache) validated(x *cacheExchange, e *cacheEntry, resp *http.Response, 
 	}
 	x.flight.land(end)
 	s := Status{Cache: c.cfg.Name, Forward: x.why, ForwardStatus: resp.StatusCode, TTL: e.ttlAt(now), Stored: e.valid}
-	c.tell(x, CacheEvent{Kind: CacheValidated, Status: s})
+	c.tell(x, &CacheEvent{Kind: CacheValidated, Status: s})
 	return e.answer(x.req, now, s)
 }
 

@@ -120,14 +120,14 @@ func (e *cacheEntry) useInstead(now time.Time, want *cacheDirectives, limit time
 // hit answers req with an entry.
 func (c *Cache) hit(e *cacheEntry, req *http.Request, now time.Time, s Status) *http.Response {
 	s.Cache, s.TTL = c.cfg.Name, e.ttlAt(now)
-	c.note(req.Context(), CacheEvent{Kind: CacheHit, Request: req, Status: s})
+	c.note(req.Context(), &CacheEvent{Kind: CacheHit, Request: req, Status: s})
 	return e.answer(req, now, s)
 }
 
 // instead answers req with an entry because the origin failed.
 func (c *Cache) instead(e *cacheEntry, req *http.Request, now time.Time, err error) *http.Response {
 	s := Status{Cache: c.cfg.Name, Hit: true, TTL: e.ttlAt(now), Detail: "stale-if-error"}
-	c.note(req.Context(), CacheEvent{Kind: CacheStale, Request: req, Status: s, Err: err})
+	c.note(req.Context(), &CacheEvent{Kind: CacheStale, Request: req, Status: s, Err: err})
 	return e.answer(req, now, s)
 }
 
@@ -135,7 +135,7 @@ func (c *Cache) instead(e *cacheEntry, req *http.Request, now time.Time, err err
 // 5.2.1.7).
 func (c *Cache) unsatisfiable(req *http.Request) *http.Response {
 	s := Status{Cache: c.cfg.Name, Detail: "only-if-cached"}
-	c.note(req.Context(), CacheEvent{Kind: CacheBypassed, Request: req, Status: s})
+	c.note(req.Context(), &CacheEvent{Kind: CacheBypassed, Request: req, Status: s})
 	return &http.Response{
 		Status: "504 Gateway Timeout", StatusCode: http.StatusGatewayTimeout,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,

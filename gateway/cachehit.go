@@ -30,6 +30,12 @@ func (e *cacheEntry) pack() {
 		from := len(e.values)
 		e.values = append(e.values, values...)
 		e.fields = append(e.fields, cacheField{name, from, len(e.values)})
+		switch name {
+		case "Age":
+			e.ageIndex = from
+		case "Cache-Status":
+			e.statusIndex = len(e.values) - 1
+		}
 	}
 }
 
@@ -47,18 +53,19 @@ func (e *cacheEntry) unpacked() http.Header {
 
 // A cacheStamp is what hits within the same second have in common.
 type cacheStamp struct {
-	age, ttl        int64 // seconds
+	age             int64 // seconds
+	ttl             time.Duration
 	ageText, status string
 }
 
 // stampAt returns the values of Age and Cache-Status. Those of plain hits are kept.
 func (e *cacheEntry) stampAt(now time.Time, s Status) *cacheStamp {
-	age, ttl := int64(max(0, e.ageAt(now))/time.Second), int64(s.TTL/time.Second)
+	age := int64(max(0, e.ageAt(now)) / time.Second)
 	plain := s.Hit && s.Detail == ""
-	if stamp := e.stamp.Load(); plain && stamp != nil && stamp.age == age && stamp.ttl == ttl {
+	if stamp := e.stamp.Load(); plain && stamp != nil && stamp.age == age && stamp.ttl == s.TTL {
 		return stamp
 	}
-	stamp := &cacheStamp{age, ttl, strconv.FormatInt(age, 10), s.String()}
+	stamp := &cacheStamp{age, s.TTL, strconv.FormatInt(age, 10), s.String()}
 	if plain {
 		e.stamp.Store(stamp)
 	}
@@ -88,13 +95,9 @@ func (e *cacheEntry) response(req *http.Request, stamp *cacheStamp) *http.Respon
 		h = make(http.Header, len(e.fields))
 	}
 	values := append(hit.values[:0], e.values...)
-	for _, f := range e.fields {
-		switch f.name {
-		case "Age":
-			values[f.from] = stamp.ageText
-		case "Cache-Status":
-			values[f.to-1] = stamp.status
-		}
+	values[e.ageIndex], values[e.statusIndex] = stamp.ageText, stamp.status
+	for i := range e.fields {
+		f := &e.fields[i]
 		h[f.name] = values[f.from:f.to:f.to]
 	}
 	hit.resp.Header = h

@@ -48,7 +48,7 @@ func (c *Cache) refreshNow(base http.RoundTripper, req *http.Request, key cacheK
 		if r := recover(); r != nil {
 			err = fmt.Errorf("gateway: Transport.Base panicked: %v", r)
 		}
-		c.note(context.Background(), CacheEvent{Kind: CacheRefreshed, Err: err})
+		c.note(context.Background(), &CacheEvent{Kind: CacheRefreshed, Err: err})
 	}()
 	// Not a stale response again, whatever happens.
 	want := noCacheDirectives()
