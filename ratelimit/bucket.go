@@ -124,10 +124,10 @@ func (l *Limiter) take(n int) (b *bucket, next, after time.Duration) {
 		if b.interval == 0 {
 			return b, 0, 0
 		}
-		if n > b.burst {
-			return b, 0, never
-		}
 		fullAt := b.fullAt.Load()
+		if n > b.burst && fullAt != moved {
+			return b, time.Duration(fullAt), never
+		}
 		stale := now != unread
 		if !stale {
 			now = time.Since(l.epoch)
@@ -143,7 +143,7 @@ func (l *Limiter) take(n int) (b *bucket, next, after time.Duration) {
 		case stale: // refused only at a time after that of the state
 			now = unread
 		default:
-			return b, 0, after
+			return b, time.Duration(fullAt), after
 		}
 	}
 }

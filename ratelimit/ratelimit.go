@@ -235,15 +235,15 @@ func (l *Limiter) Take(n int) Decision {
 	if l == nil {
 		return Decision{OK: true, Remaining: math.MaxInt, Burst: math.MaxInt}
 	}
-	var after time.Duration
+	var b *bucket
+	var fullAt, after time.Duration
 	ok := n == 0 || l.line.waiting.Load() == 0
 	if ok {
-		_, _, after = l.take(n)
+		b, fullAt, after = l.take(n)
 		ok = after <= 0
-	} else if n <= l.most() {
+	} else if b, fullAt = l.state(); n <= b.burst {
 		after = l.line.estimateNew(n)
 	}
-	b, fullAt := l.state()
 	d := b.decision(fullAt, time.Since(l.epoch))
 	if d.OK = ok; after != never {
 		d.RetryAfter = max(0, after)
