@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"time"
 
 	"github.com/belay-go/belay/gateway"
 )
@@ -51,6 +53,44 @@ func ExampleTransport() {
 	// /1, as of request 1
 	// /2, as of request 2
 	// 1 hit, 2 misses
+}
+
+// Below a Gateway the cache knows whose credentials its Auth adds: each of two users
+// has pages of their own, and one origin request each.
+func ExampleCache_gateway() {
+	origin, requests := cacheArticles("max-age=60")
+	defer origin.Close()
+	cache := gateway.NewCache(gateway.CacheConfig{})
+	defer cache.Close()
+
+	type user struct{}
+	api, err := gateway.New(gateway.Config{
+		BaseURL:   origin.URL,
+		Transport: &gateway.Transport{Cache: cache},
+		Auth: gateway.Bearer(gateway.BearerConfig{
+			Identity: func(ctx context.Context) string { return ctx.Value(user{}).(string) },
+			Token: func(ctx context.Context) (string, time.Time, error) {
+				return "token-of-" + ctx.Value(user{}).(string), time.Time{}, nil
+			},
+		}),
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	article := gateway.NewEndpoint[string, []byte](api, "GET /{id}", gateway.EndpointConfig{})
+	for _, name := range []string{"ada", "bob", "ada", "bob"} {
+		ctx := context.WithValue(context.Background(), user{}, name)
+		body, err := article.Call(ctx, "1")
+		fmt.Println(name, string(body), err)
+	}
+	fmt.Println(*requests, "requests")
+	// Output:
+	// ada /1, as of request 1 <nil>
+	// bob /1, as of request 2 <nil>
+	// ada /1, as of request 1 <nil>
+	// bob /1, as of request 2 <nil>
+	// 2 requests
 }
 
 // Whoever asks for an article with credentials gets one of their own. Where these are

@@ -132,8 +132,8 @@
 // for its response, each with its own context, and use it if it is stored, fresh and
 // selected by their Vary fields; otherwise they go by themselves. The one's leaving,
 // slow reading, panic or runtime.Goexit does not harm the others: another takes its
-// place. An error of the origin is the answer to all of them. Nobody waits for what
-// was not storable a minute ago.
+// place. An error of the origin is the answer to all of them. Where a response was
+// found not to be storable, nobody waits for the next minute.
 //
 // Bodies stream while they are stored. Those longer than CacheConfig.MaxEntryBytes
 // pass through, truncated ones are not stored. One that is closed before its end is

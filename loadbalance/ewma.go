@@ -25,11 +25,17 @@ func (peakEWMA) Next(v View) int {
 		return i
 	}
 	lowest, equal := float32(math.Inf(1)), uint(0) // equal has a bit for each of the best
-	for i := range n {
-		switch c := v.cost(i); {
-		case c < lowest:
+	now, even := uint32(v.now>>quickBits), v.s.even
+	for i, node := range v.s.nodes {
+		// What follows is cost, for the usual case.
+		quick := node.quick.Load()
+		c := math.Float32frombits(uint32(quick >> 32))
+		if !even || now-uint32(quick) > v.s.stale || node.waiting.Load()&countMask|uint64(node.open.Load()) != 0 {
+			c = v.cost(i)
+		}
+		if c < lowest {
 			lowest, equal = c, 1<<i
-		case c == lowest:
+		} else if c == lowest {
 			equal |= 1 << i
 		}
 	}
@@ -46,9 +52,13 @@ func (peakEWMA) Next(v View) int {
 func (v View) cost(i int) float32 {
 	n := v.s.nodes[i]
 	quick := n.quick.Load()
+	if uint32(v.now>>quickBits)-uint32(quick) > v.s.stale {
+		n.fade(v.now)
+		quick = n.quick.Load()
+	}
 	c := math.Float32frombits(uint32(quick >> 32))
-	if n.waiting.Load()&countMask|uint64(n.open.Load()) != 0 || uint32(v.now>>quickBits)-uint32(quick) > v.s.stale {
-		c = n.cost(v.now)
+	if n.waiting.Load()&countMask|uint64(n.open.Load()) != 0 {
+		c = n.cost(c, v.now)
 	}
 	if v.s.even {
 		return c

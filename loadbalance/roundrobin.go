@@ -2,11 +2,11 @@ package loadbalance
 
 import "sync/atomic"
 
-type roundRobin struct{ next *atomic.Uint64 }
+type roundRobin struct{ next *atomic.Uint32 }
 
 func newRoundRobin(v View) Policy {
-	r := roundRobin{new(atomic.Uint64)}
-	r.next.Store(v.Rand() >> 1) // clients that start together do not march in step
+	r := roundRobin{new(atomic.Uint32)}
+	r.next.Store(uint32(v.Rand())) // clients that start together do not march in step
 	return r
 }
 
@@ -14,13 +14,13 @@ func (r roundRobin) Build(View) Policy { return r }
 
 func (r roundRobin) Next(v View) int {
 	n := v.Len()
-	i := int(r.next.Add(1) % uint64(n))
+	i := int(r.next.Add(1) % uint32(n))
 	if v.skip != nil {
 		for range n {
 			if !v.Skip(i) {
 				break
 			}
-			i = int(r.next.Add(1) % uint64(n))
+			i = int(r.next.Add(1) % uint32(n))
 		}
 	}
 	return i

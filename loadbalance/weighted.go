@@ -14,13 +14,13 @@ const (
 // weighted is a schedule, made anew when the members change: a pick is one look into
 // it however many there are.
 type weighted struct {
-	next  *atomic.Uint64
+	next  *atomic.Uint32
 	turns []uint32
 }
 
 func newWeighted(v View) Policy {
-	w := weighted{next: new(atomic.Uint64)}
-	w.next.Store(v.Rand() >> 1)
+	w := weighted{next: new(atomic.Uint32)}
+	w.next.Store(uint32(v.Rand()))
 	return w.Build(v)
 }
 
@@ -30,12 +30,12 @@ func (w weighted) Build(v View) Policy {
 }
 
 func (w weighted) Next(v View) int {
-	i := int(w.turns[w.next.Add(1)%uint64(len(w.turns))])
+	i := int(w.turns[w.next.Add(1)%uint32(len(w.turns))])
 	if v.skip == nil || !v.Skip(i) {
 		return i
 	}
 	for range 4 {
-		if i = int(w.turns[w.next.Add(1)%uint64(len(w.turns))]); !v.Skip(i) {
+		if i = int(w.turns[w.next.Add(1)%uint32(len(w.turns))]); !v.Skip(i) {
 			return i
 		}
 	}
