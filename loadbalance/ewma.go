@@ -52,13 +52,9 @@ func (peakEWMA) Next(v View) int {
 func (v View) cost(i int) float32 {
 	n := v.s.nodes[i]
 	quick := n.quick.Load()
-	if uint32(v.now>>quickBits)-uint32(quick) > v.s.stale {
-		n.fade(v.now)
-		quick = n.quick.Load()
-	}
 	c := math.Float32frombits(uint32(quick >> 32))
-	if n.waiting.Load()&countMask|uint64(n.open.Load()) != 0 {
-		c = n.cost(c, v.now)
+	if n.waiting.Load()&countMask|uint64(n.open.Load()) != 0 || uint32(v.now>>quickBits)-uint32(quick) > v.s.stale {
+		c = n.cost(v.now)
 	}
 	if v.s.even {
 		return c

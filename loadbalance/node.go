@@ -122,22 +122,14 @@ func (e estimate) price() float32 {
 
 // cost is the price, by the calls before it, and by how much longer than expected
 // they wait already.
-func (n *node) cost(price float32, now int64) float32 {
+func (n *node) cost(now int64) float32 {
+	e := n.current(now)
 	w := n.waiting.Load()
-	c := price * float32(w&countMask+1+uint64(n.open.Load()))
-	if o, l := oldest(w, now), max(estimateOf(n.learnt.Load()).latency, unknown); o > l {
+	c := e.price() * float32(w&countMask+1+uint64(n.open.Load()))
+	if o, l := oldest(w, now), max(e.latency, unknown); o > l {
 		c *= o / l
 	}
 	return c
-}
-
-// fade makes the current estimate the last one, so that the next picks need not do so.
-func (n *node) fade(now int64) {
-	word := n.learnt.Load()
-	e := n.current(now)
-	if n.learnt.CompareAndSwap(word, e.word()) {
-		n.publish(e, now)
-	}
 }
 
 // oldest is the age of the oldest of the calls that wait: had they begun at regular
