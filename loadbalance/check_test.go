@@ -157,6 +157,7 @@ func TestUnhealthyAndEjected(t *testing.T) {
 		c.set(1, nil)
 		time.Sleep(23 * time.Second)
 		inState(t, b, "1", loadbalance.HalfOpen, "")
+		due(t, b)
 		if one(t, b, good) != 1 {
 			t.Error("the trial went elsewhere")
 		}

@@ -155,7 +155,7 @@ func (b *Balancer[T]) pickSlowly(ctx context.Context, h Hint) (Pick[T], error) {
 	start := c.start(now)
 	a, _ := ctx.Value(attemptsKey{}).(*attempts)
 	tried := a.of(c)
-	if len(s.trials) > 0 && len(tried) == 0 && len(h.Prefer)+len(h.Exclude) == 0 {
+	if len(s.trials) > 0 && len(tried) == 0 && len(h.Prefer)+len(h.Exclude) == 0 && c.turn(s) {
 		if m, trial := c.takeTrial(ctx, start); trial != 0 {
 			a.add(m.node)
 			return Pick[T]{call: call{m.node, start, trial, false}, endpoint: m.endpoint.(*Endpoint[T])}, nil
@@ -167,6 +167,13 @@ func (b *Balancer[T]) pickSlowly(ctx context.Context, h Hint) (Pick[T], error) {
 	}
 	a.add(m.node)
 	return Pick[T]{call: call{m.node, start, 0, false}, endpoint: m.endpoint.(*Endpoint[T])}, nil
+}
+
+// turn reports whether this pick begins a trial: after as many others as there are
+// members. The first calls after a silence may be the probes of a breaker above,
+// which must not all fall to endpoints that have failed.
+func (c *core) turn(s *snapshot) bool {
+	return len(s.members) == len(s.all) || c.turns.Add(1) > int64(len(s.members))
 }
 
 // wait returns the snapshot, and waits for the first one.

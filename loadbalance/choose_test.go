@@ -175,6 +175,7 @@ func TestAttemptsAndHealth(t *testing.T) {
 				inState(t, b, "2", loadbalance.HalfOpen, "")
 			}
 		}
+		due(t, b)
 		first, _ := b.Pick(loadbalance.WithAttempts(t.Context()))
 		if first.Value() != 2 {
 			t.Errorf("a first attempt went to %d, and is no trial", first.Value())

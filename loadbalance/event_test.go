@@ -54,6 +54,7 @@ func TestObserve(t *testing.T) {
 		}
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
+		due(t, b)
 		one(t, b, good)
 		time.Sleep(time.Second)
 		synctest.Wait()

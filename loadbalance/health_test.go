@@ -41,6 +41,21 @@ func inState(t *testing.T, b *balancer, key string, want loadbalance.State, reas
 	}
 }
 
+// due makes the calls that come before a trial: as many as there are endpoints that
+// can be picked.
+func due(t *testing.T, b *balancer) {
+	t.Helper()
+	endpoints := b.Stats().Endpoints
+	for _, e := range endpoints {
+		if e.State != loadbalance.Healthy && e.State != loadbalance.SlowStart {
+			continue
+		}
+		if i := one(t, b, good); endpoints[i].State == loadbalance.HalfOpen {
+			t.Errorf("the trial of %d came too early", i)
+		}
+	}
+}
+
 func TestEjection(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		b := fixed(10, loadbalance.Config{Policy: loadbalance.Random})
@@ -62,6 +77,7 @@ func TestEjection(t *testing.T) {
 		time.Sleep(time.Nanosecond)
 		inState(t, b, "3", loadbalance.HalfOpen, "ejected for 5s: 5 calls in a row")
 		// One call is the trial, and no other goes there meanwhile.
+		due(t, b)
 		trial := picked(t, b)
 		if trial.Value() != 3 {
 			t.Fatalf("the trial went to %d", trial.Value())
@@ -97,6 +113,7 @@ func TestEjectionDoubles(t *testing.T) {
 			inState(t, b, "0", loadbalance.Ejected, "")
 			time.Sleep(time.Nanosecond)
 			inState(t, b, "0", loadbalance.HalfOpen, "")
+			due(t, b)
 			if one(t, b, failed) != 0 {
 				t.Fatal("the trial went elsewhere")
 			}
@@ -104,6 +121,7 @@ func TestEjectionDoubles(t *testing.T) {
 		inState(t, b, "0", loadbalance.Ejected, "its trial failed")
 		time.Sleep(15 * time.Second)
 		synctest.Wait()
+		due(t, b)
 		one(t, b, good)
 		time.Sleep(14 * time.Second)
 		at(t, b, "0", failed)
@@ -111,6 +129,7 @@ func TestEjectionDoubles(t *testing.T) {
 		inState(t, b, "0", loadbalance.Ejected, "")
 		time.Sleep(time.Nanosecond)
 		synctest.Wait()
+		due(t, b)
 		one(t, b, good)
 		time.Sleep(15 * time.Second)
 		at(t, b, "0", failed)
@@ -183,11 +202,13 @@ func TestTrialLease(t *testing.T) {
 		at(t, b, "0", failed)
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
+		due(t, b)
 		lost := picked(t, b)
 		before.Done(good)
 		inState(t, b, "0", loadbalance.HalfOpen, "")
 		time.Sleep(30 * time.Second)
 		synctest.Wait()
+		due(t, b)
 		trial := picked(t, b)
 		if lost.Value() != 0 || trial.Value() != 0 {
 			t.Fatalf("the trials went to %d and %d", lost.Value(), trial.Value())
@@ -199,6 +220,7 @@ func TestTrialLease(t *testing.T) {
 		inState(t, b, "0", loadbalance.HalfOpen, "")
 		stale.Done(good) // a copy has no say
 		inState(t, b, "0", loadbalance.HalfOpen, "")
+		due(t, b)
 		if one(t, b, good) != 0 {
 			t.Error("an ignored trial did not make place for another")
 		}
@@ -213,6 +235,7 @@ func TestTrialAnswered(t *testing.T) {
 		at(t, b, "0", failed)
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
+		due(t, b)
 		p := picked(t, b)
 		p.Answered(good)
 		inState(t, b, "0", loadbalance.SlowStart, "")
@@ -235,12 +258,14 @@ func TestCooling(t *testing.T) {
 		inState(t, b, "0", loadbalance.Cooling, "")
 		time.Sleep(time.Nanosecond)
 		inState(t, b, "0", loadbalance.HalfOpen, "")
+		due(t, b)
 		if one(t, b, slow) != 0 {
 			t.Error("the trial went elsewhere")
 		}
 		inState(t, b, "0", loadbalance.Cooling, "")
 		time.Sleep(7 * time.Second)
 		synctest.Wait()
+		due(t, b)
 		one(t, b, good)
 		inState(t, b, "0", loadbalance.Healthy, "")
 

@@ -20,9 +20,9 @@
 //     that is how an endpoint that never answers looks. A panic and a runtime.Goexit
 //     are failures and pass through.
 //   - A failure never makes an endpoint look fast. EjectAfter of them in a row, or
-//     EjectRate of the last ones, eject the endpoint for a time. Then one call is its
-//     trial: if it succeeds the endpoint comes back with a slow start, otherwise it is
-//     ejected for twice as long.
+//     EjectRate of the last ones, eject the endpoint for a time. Then, after as many
+//     calls to others as there are, one call is its trial: if it succeeds the endpoint
+//     comes back with a slow start, otherwise it is ejected for twice as long.
 //   - An overload makes an endpoint look slower, and cools it down for as long as it
 //     has asked for. Then it has a trial as well.
 //   - The end of a context that the caller cancelled, and a refusal by another layer

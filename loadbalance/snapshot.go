@@ -20,6 +20,7 @@ type core struct {
 	refresh func()        // of the source, or nil
 	value   func(any) any // of an *Endpoint[T]
 	current atomic.Pointer[snapshot]
+	turns   atomic.Int64 // picks since a trial was due
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -109,6 +110,7 @@ func (c *core) rebuild(ctx context.Context) {
 		}
 		s.ramping = s.ramping || m.node.ramping(now)
 	}
+	c.turns.Store(0)
 	s.plain = !s.ramping && len(s.trials) == 0 && c.cfg.MaxInFlight == 0
 	if old == nil || !slices.EqualFunc(old.members, members, member.same) {
 		s.policy = policy.Build(View{s: s, now: now})
