@@ -7,8 +7,8 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"sync"
 	"strings"
+	"sync"
 	"testing"
 )
 
