@@ -163,6 +163,7 @@ type exchange struct {
 	pick   Pick[*url.URL]
 	resp   *http.Response // nil as long as there is none
 	judged bool           // by its header, whatever comes of its body
+	body   httpbody.Body
 }
 
 // aim makes the request for the endpoint, and returns what is to send it.
@@ -219,11 +220,11 @@ func (x *exchange) answered(resp *http.Response, r Result) {
 	x.resp = resp
 	x.pick.call.answer(x.in.Context(), &r)
 	x.judged = r.outcome(x.in.Context()) != Success
-	httpbody.Track(resp, x.ended)
+	x.body.Track(resp, x)
 }
 
-// ended takes in the end of the response's body.
-func (x *exchange) ended(err error) {
+// Ended takes in the end of the response's body.
+func (x *exchange) Ended(err error) {
 	r := Result{}
 	switch {
 	case x.judged:

@@ -16,24 +16,39 @@ import (
 //
 // Reads and Close may run concurrently; done runs in whichever ends the body.
 func Track(resp *http.Response, done func(error)) {
+	new(Body).Track(resp, ender(done))
+}
+
+// An Ender is told the end of a body.
+type Ender interface{ Ended(error) }
+
+type ender func(error)
+
+func (f ender) Ended(err error) { f(err) }
+
+// A Body follows a body as a part of something that is allocated anyway.
+type Body struct{ body body }
+
+// Track is the function of that name, with b for the response's body.
+func (b *Body) Track(resp *http.Response, done Ender) {
 	if resp.Body == nil {
 		resp.Body = http.NoBody
 	}
 	if resp.Body == http.NoBody {
-		done(nil)
+		done.Ended(nil)
 		return
 	}
-	b := &body{ReadCloser: resp.Body, done: done}
+	b.body.ReadCloser, b.body.done = resp.Body, done
 	if w, ok := resp.Body.(io.Writer); ok {
-		resp.Body = &duplex{body: b, Writer: w}
+		resp.Body = &duplex{body: &b.body, Writer: w}
 		return
 	}
-	resp.Body = b
+	resp.Body = &b.body
 }
 
 type body struct {
 	io.ReadCloser
-	done  func(error)
+	done  Ender
 	ended atomic.Bool
 }
 
@@ -58,7 +73,7 @@ func (b *body) Close() error {
 
 func (b *body) end(err error) {
 	if !b.ended.Swap(true) {
-		b.done(err)
+		b.done.Ended(err)
 	}
 }
 
