@@ -12,19 +12,12 @@ import (
 	"github.com/belay-go/belay/loadbalance"
 )
 
-type roundTripFunc func(*http.Request) (*http.Response, error)
-
-func (f roundTripFunc) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
-
 // A response whose header is fine and whose body breaks off is a failure, and no
 // success before that: five in a row eject.
 func TestBrokenBodiesEject(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b, err := loadbalance.Hosts("http://good.example", "http://broken.example")
-		if err != nil {
-			t.Fatal(err)
-		}
-		tr := &loadbalance.Transport{Balancer: b, Base: roundTripFunc(func(r *http.Request) (*http.Response, error) {
+		b := hosts(t, "http://good.example", "http://broken.example")
+		tr := &loadbalance.Transport{Balancer: b, Base: roundTripper(func(r *http.Request) (*http.Response, error) {
 			resp := &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(strings.NewReader("whole"))}
 			if r.URL.Host == "broken.example" {
 				resp.Body = io.NopCloser(io.MultiReader(strings.NewReader("ha"), iotest.ErrReader(errors.New("reset"))))
@@ -35,8 +28,7 @@ func TestBrokenBodiesEject(t *testing.T) {
 		}}
 		failed := 0
 		for range 20 {
-			req, _ := http.NewRequestWithContext(t.Context(), "GET", "http://shop.example/", nil)
-			resp, err := tr.RoundTrip(req)
+			resp, err := tr.RoundTrip(get(t, "http://shop.example/"))
 			if err != nil {
 				t.Fatal(err)
 			}

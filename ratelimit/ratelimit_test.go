@@ -158,9 +158,9 @@ func TestP6NoRefusalWithTokensLeft(t *testing.T) {
 	wg.Wait()
 }
 
-// P6: histories of concurrent calls on a limit that does not refill in the meantime are
-// those of some order: what remains after each grant is another number.
-func TestP6Linearizable(t *testing.T) {
+// P6: of concurrent calls on a limit that does not refill in the meantime no two take
+// the same token.
+func TestP6EachTokenIsTakenOnce(t *testing.T) {
 	l := New(Config{Rate: rate.Every(time.Hour), Burst: 4000})
 	var mu sync.Mutex
 	next := map[time.Duration]bool{}

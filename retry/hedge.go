@@ -82,7 +82,7 @@ type Hedger struct {
 	epoch  time.Time
 	sketch *sketch // nil: a fixed delay
 
-	races sync.Pool // that are over, and that nobody has to do with
+	races sync.Pool // of *race[T] that are over and were alone, for the next calls
 
 	hedges, wins, refused atomic.Uint64
 }

@@ -40,7 +40,8 @@ func naiveStack(base http.RoundTripper, targets []*url.URL) stack {
 	}
 }
 
-// belayStack has nothing configured: every value of Belay's in it is a zero value, but for the names of the instances.
+// belayStack has nothing configured: every Config of Belay's in it is a zero value. What is said is where the instances are,
+// and that each is a host of its own.
 func belayStack(base http.RoundTripper, targets []*url.URL) stack {
 	var instances []loadbalance.Endpoint[*url.URL]
 	for i, t := range targets {
