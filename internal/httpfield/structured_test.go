@@ -1,9 +1,11 @@
 package httpfield
 
 import (
-	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 func items(values ...any) []Item {
@@ -73,8 +75,10 @@ func TestParseList(t *testing.T) {
 		{"3.3.7", []string{"@1659578233"}, nil},
 	} {
 		got, err := ParseList(tt.lines)
-		if (err == nil) != (tt.want != nil) || err == nil && len(got)+len(tt.want) > 0 && !reflect.DeepEqual(got, tt.want) {
+		if (err == nil) != (tt.want != nil) {
 			t.Errorf("%s %q: %v, %v, want %v", tt.section, tt.lines, got, err, tt.want)
+		} else if diff := cmp.Diff(tt.want, got, cmpopts.EquateEmpty()); err == nil && diff != "" {
+			t.Errorf("%s %q (-want +got):\n%s", tt.section, tt.lines, diff)
 		}
 	}
 }
@@ -97,8 +101,10 @@ func TestParseDictionary(t *testing.T) {
 		{[]string{"1a"}, nil},
 	} {
 		got, err := ParseDictionary(tt.lines)
-		if (err == nil) != (tt.want != nil) || err == nil && !reflect.DeepEqual(got, tt.want) {
+		if (err == nil) != (tt.want != nil) {
 			t.Errorf("%q: %v, %v, want %v", tt.lines, got, err, tt.want)
+		} else if diff := cmp.Diff(tt.want, got); err == nil && diff != "" {
+			t.Errorf("%q (-want +got):\n%s", tt.lines, diff)
 		}
 	}
 }
@@ -114,8 +120,13 @@ func FuzzStructured(f *testing.F) {
 		if (err == nil) != (err2 == nil) {
 			t.Fatalf("%q: %v, after another line: %v", s, err, err2)
 		}
-		if err == nil && (len(both) != len(list)+1 || len(list) > 0 && !reflect.DeepEqual(both[1:], list)) {
-			t.Fatalf("%q: %v, after another line: %v", s, list, both)
+		if err == nil {
+			if len(both) != len(list)+1 {
+				t.Fatalf("%q: %v, after another line: %v", s, list, both)
+			}
+			if diff := cmp.Diff(list, both[1:], cmpopts.EquateEmpty()); diff != "" {
+				t.Fatalf("%q after another line (-alone +after):\n%s", s, diff)
+			}
 		}
 		members, err := ParseDictionary([]string{s})
 		seen := map[string]bool{}
