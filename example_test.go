@@ -13,6 +13,7 @@ import (
 	"github.com/belay-go/belay/breaker"
 	"github.com/belay-go/belay/facade"
 	"github.com/belay-go/belay/gateway"
+	"github.com/belay-go/belay/gateway/httpcache"
 	"github.com/belay-go/belay/loadbalance"
 	"github.com/belay-go/belay/ratelimit"
 	"github.com/belay-go/belay/retry"
@@ -56,12 +57,12 @@ func Example() {
 func Example_page() {
 	shop := shopBackend()
 	defer shop.Close()
-	cache := gateway.NewCache(gateway.CacheConfig{})
+	cache := httpcache.New(httpcache.Config{})
 	defer cache.Close()
 
 	api, err := gateway.New(gateway.Config{
 		BaseURL:   shop.URL,
-		Transport: &gateway.Transport{Cache: cache, Base: &retry.Transport{Base: &breaker.Transport{}}},
+		Transport: &httpcache.Transport{Cache: cache, Base: &retry.Transport{Base: &breaker.Transport{}}},
 	})
 	if err != nil {
 		log.Fatal(err)
@@ -88,6 +89,44 @@ func Example_page() {
 	// Output: Green tea, 0 reviews, reviews missing <nil>
 }
 
+// Below a Gateway the cache knows whose credentials its Auth adds: each of two users
+// has pages of their own, and one origin request each.
+func Example_cache() {
+	origin, requests := articles()
+	defer origin.Close()
+	cache := httpcache.New(httpcache.Config{})
+	defer cache.Close()
+
+	type user struct{}
+	api, err := gateway.New(gateway.Config{
+		BaseURL:   origin.URL,
+		Transport: &httpcache.Transport{Cache: cache},
+		Auth: gateway.Bearer(gateway.BearerConfig{
+			Identity: func(ctx context.Context) string { return ctx.Value(user{}).(string) },
+			Token: func(ctx context.Context) (string, time.Time, error) {
+				return "token-of-" + ctx.Value(user{}).(string), time.Time{}, nil
+			},
+		}),
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	article := gateway.NewEndpoint[string, []byte](api, "GET /{id}", gateway.EndpointConfig{})
+	for _, name := range []string{"ada", "bob", "ada", "bob"} {
+		ctx := context.WithValue(context.Background(), user{}, name)
+		body, err := article.Call(ctx, "1")
+		fmt.Println(name, string(body), err)
+	}
+	fmt.Println(*requests, "requests")
+	// Output:
+	// ada /1, as of request 1 <nil>
+	// bob /1, as of request 2 <nil>
+	// ada /1, as of request 1 <nil>
+	// bob /1, as of request 2 <nil>
+	// 2 requests
+}
+
 type Product struct{ Name string }
 
 type Review struct{ Stars int }
@@ -104,6 +143,16 @@ func shopBackend() *httptest.Server {
 
 func goodBackend() *httptest.Server {
 	return httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+}
+
+// articles is an origin that counts the requests it gets.
+func articles() (*httptest.Server, *int) {
+	requests := new(int)
+	return httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		*requests++
+		w.Header().Set("Cache-Control", "max-age=60")
+		fmt.Fprintf(w, "%s, as of request %d", r.URL.Path, *requests)
+	})), requests
 }
 
 // flakyBackend answers every other request with 503.

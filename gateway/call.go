@@ -3,26 +3,30 @@ package gateway
 import (
 	"context"
 	"net/http"
+
+	"github.com/belay-go/belay/internal/identity"
 )
 
 // call is one logical call, in the context of all its requests.
 type call struct {
 	context.Context
 	gateway  *Gateway
-	endpoint *plan         // nil below Gateway.Client
-	identity string        // of the credentials, "" for none
-	granted  string        // the Authorization that Auth has added
-	own      *http.Request // made by the endpoint, which may be changed
-	sent     *http.Request // the last one given to Config.Transport, nil for none
-	query    string        // own's, before Auth
+	endpoint *plan             // nil below Gateway.Client
+	identity identity.Identity // of the credentials that Auth has added
+	own      *http.Request     // made by the endpoint, which may be changed
+	sent     *http.Request     // the last one given to Config.Transport, nil for none
+	query    string            // own's, before Auth
 }
 
 type callKey struct{}
 
 // Value implements [context.Context].
 func (c *call) Value(key any) any {
-	if key == (callKey{}) {
+	switch key {
+	case callKey{}:
 		return c
+	case identity.Key{}:
+		return &c.identity
 	}
 	return c.Context.Value(key)
 }
@@ -30,15 +34,6 @@ func (c *call) Value(key any) any {
 func callFrom(ctx context.Context) *call {
 	c, _ := ctx.Value(callKey{}).(*call)
 	return c
-}
-
-// identityFrom returns the identity of the credentials that a Gateway has added to a
-// request with ctx, and what it has put into its Authorization.
-func identityFrom(ctx context.Context) (identity, granted string) {
-	if c := callFrom(ctx); c != nil {
-		return c.identity, c.granted
-	}
-	return "", ""
 }
 
 type idempotencyKey struct{}

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"testing"
 	"time"
+
+	"github.com/belay-go/belay/internal/identity"
 )
 
 type transportFunc func(*http.Request) (*http.Response, error)
@@ -13,14 +15,14 @@ func (f transportFunc) RoundTrip(req *http.Request) (*http.Response, error) { re
 
 // A layer below sees whose credentials a request has, for typed calls and others, and
 // nobody's where it has none.
-func TestIdentityFrom(t *testing.T) {
+func TestIdentityGoesDown(t *testing.T) {
 	var seen []string
 	cfg := Config{BaseURL: "https://api.example", Auth: Basic("ada", "word"), Transport: transportFunc(func(req *http.Request) (*http.Response, error) {
-		identity, granted := identityFrom(req.Context())
-		if identity != "" && granted != req.Header.Get("Authorization") {
-			t.Errorf("granted %q", granted)
+		id := identity.From(req.Context())
+		if id.Name != "" && id.Granted != req.Header.Get("Authorization") {
+			t.Errorf("granted %q", id.Granted)
 		}
-		seen = append(seen, identity)
+		seen = append(seen, id.Name)
 		resp := &http.Response{StatusCode: 204, Header: http.Header{}, Body: http.NoBody, Request: req}
 		if req.URL.Path == "/x" {
 			resp.StatusCode = 302
@@ -43,9 +45,6 @@ func TestIdentityFrom(t *testing.T) {
 	want := cfg.Auth.Identity(t.Context())
 	if len(seen) != 3 || seen[0] != want || seen[1] != "" || seen[2] != want {
 		t.Errorf("seen %q, want %q at home and none elsewhere", seen, want)
-	}
-	if identity, _ := identityFrom(context.Background()); identity != "" {
-		t.Error("the background has an identity")
 	}
 }
 

@@ -7,5 +7,5 @@ import (
 )
 
 func TestDefaults(t *testing.T) {
-	archtest.Defaults(t, Config{}.withDefaults(), BearerConfig{}.withDefaults(), CacheConfig{}.withDefaults())
+	archtest.Defaults(t, Config{}.withDefaults(), BearerConfig{}.withDefaults())
 }

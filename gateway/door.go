@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net/http"
+
+	"github.com/belay-go/belay/internal/identity"
 )
 
 // door is what all requests of a Gateway pass through: it adds credentials to those to
@@ -43,15 +45,15 @@ func (d *door) RoundTrip(req *http.Request) (*http.Response, error) {
 	case !d.owns(req.URL) && req.Response == nil:
 		return nil, refuse(req, errForeign)
 	case !d.owns(req.URL):
-		c.identity = ""
+		c.identity = identity.Identity{}
 		return d.send(c, anonymous(ctx, req), req)
 	case d.cfg.Auth == nil:
 		return d.send(c, out, req)
 	case d.left(req): // a redirect back does not bring credentials back
-		c.identity = ""
+		c.identity = identity.Identity{}
 		return d.send(c, out, req)
 	}
-	c.identity = d.cfg.Auth.Identity(ctx)
+	c.identity.Name = d.cfg.Auth.Identity(ctx)
 	if out == req && req != c.own {
 		out = clone(ctx, req)
 	}
@@ -71,8 +73,8 @@ func (d *door) apply(c *call, req *http.Request) error {
 	if err := d.cfg.Auth.Apply(req.Context(), req); err != nil {
 		return &authError{err}
 	}
-	if c.granted = req.Header.Get("Authorization"); c.granted == before {
-		c.granted = "" // by somebody else
+	if c.identity.Granted = req.Header.Get("Authorization"); c.identity.Granted == before {
+		c.identity.Granted = "" // by somebody else
 	}
 	return nil
 }

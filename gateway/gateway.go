@@ -1,4 +1,4 @@
-// Package gateway is one typed, safe, cached door to an external system.
+// Package gateway is one typed, safe door to an external system.
 //
 // A [Gateway] is made once for each system, an [Endpoint] once for each thing that
 // it can be asked, and the rest of the program sees typed calls only:
@@ -91,67 +91,9 @@
 //
 // # Cache
 //
-// A [Cache] stores responses and answers requests with them, as RFC 9111 has it. It
-// is used through [Transport], in front of any client:
-//
-//	cache := gateway.NewCache(gateway.CacheConfig{})
-//	defer cache.Close()
-//	client := &http.Client{Transport: &gateway.Transport{Cache: cache}}
-//
-// In a stack it stands above retries, breakers and limits, so that whatever keeps
-// these from an answer is, to the cache, an origin that cannot be reached.
-//
-// What the origin says about storing and freshness is obeyed strictly: where it
-// contradicts itself or is malformed, the stricter reading counts, and without a word
-// about freshness there is none, unless CacheConfig.Heuristic is set. Stored
-// responses are validated when they are stale (If-None-Match, If-Modified-Since),
-// selected by Vary, and removed by writes (any method but GET, HEAD, OPTIONS and
-// TRACE) to the same URL, to Location and to Content-Location. From a complete
-// response the cache answers HEAD, conditions, and single ranges. Requests may
-// constrain it by Cache-Control: no-cache, no-store, max-age, max-stale, min-fresh,
-// only-if-cached, stale-if-error. As the RFC has it, Set-Cookie does not keep a
-// response from being stored.
-//
-// The cache is private but serves many: requests with credentials (Authorization,
-// Cookie, Proxy-Authorization, X-Api-Key, X-Auth-Token, userinfo) are kept in a
-// partition of their own, named by a salted hash of these, and no response ever
-// crosses from one to another. CacheConfig.Partition replaces the rule. A shared
-// cache, as that of a reverse proxy, follows the rules for shared caches instead
-// (s-maxage, private, Authorization); CacheConfig.Targeted adds fields such as
-// CDN-Cache-Control (RFC 9213).
-//
-// A stale response is used while a fresh one is fetched in the background if the
-// origin allows that (stale-while-revalidate, RFC 5861): once at a time for each
-// response, on a context with the values of the request but its own deadline. It is
-// used in place of an error if the origin allows that (stale-if-error), and, where
-// nothing is said and the origin cannot be reached at all, for
-// CacheConfig.StaleIfError. Neither holds for must-revalidate and no-cache. A caller
-// whose own context has ended gets that context's error.
-//
-// Of requests for the same at the same time one goes to the origin. The others wait
-// for its response, each with its own context, and use it if it is stored, fresh and
-// selected by their Vary fields; otherwise they go by themselves. The one's leaving,
-// slow reading, panic or runtime.Goexit does not harm the others: another takes its
-// place. An error of the origin is the answer to all of them. Where a response was
-// found not to be storable, nobody waits for the next minute.
-//
-// Bodies stream while they are stored. Those longer than CacheConfig.MaxEntryBytes
-// pass through, truncated ones are not stored. One that is closed before its end is
-// stored nonetheless if its Content-Length was read, or if its rest, up to 64 KiB,
-// arrives within 100 ms. CONNECT, Upgrade, and GET with content pass by.
-//
-// Every response but these has a Cache-Status field (RFC 9211), which [StatusOf]
-// reads, and one from the store has an Age; nothing else is added.
-//
-// # Conformance
-//
-// Of the tests of the public suite http-tests/cache-tests (at b55b8bd) that concern
-// a private cache, the cache passes 143 of the 144 required ones and 77 of the 94
-// optimal ones, 86 with Heuristic: 0.1. As a shared cache with a targeted field it
-// passes 159 of 160, and 89 of 105. The one that fails needs a transfer coding that
-// net/http refuses. CONFORMANCE.md lists the others and says why. To repeat it:
-//
-//	go -C internal/conformance run . -suite DIR
+// Package [github.com/belay-go/belay/gateway/httpcache] stores responses, as RFC 9111
+// has it. It goes into Config.Transport, above retries, breakers and limits, and knows
+// there whose credentials the Auth of a Gateway has added.
 //
 // # Defaults
 //
@@ -160,11 +102,6 @@
 //	BearerConfig.Early          1m
 //	BearerConfig.Timeout        30s
 //	BearerConfig.MaxTokens      1024
-//	CacheConfig.Name            belay
-//	CacheConfig.MaxBytes        67108864
-//	CacheConfig.MaxEntryBytes   1048576
-//	CacheConfig.StaleIfError    1h0m0s
-//	CacheConfig.RefreshTimeout  30s
 package gateway
 
 import (

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/belay-go/belay/internal/identity"
 )
 
 const (
@@ -101,11 +103,8 @@ func (c *call) request() *http.Request { return cmp.Or(c.sent, c.own) }
 // secret reports whether a header field of a request counts as a credential: by its
 // name, or because only Auth can have set it.
 func (e *plan) secret(name string) bool {
-	lower := strings.ToLower(name)
-	for _, part := range []string{"auth", "cookie", "key", "token", "secret", "session", "passw", "credential", "signature"} {
-		if strings.Contains(lower, part) {
-			return true
-		}
+	if identity.Secret(name) {
+		return true
 	}
 	_, ours := e.header[name]
 	return !ours && !harmless[name] && !slices.ContainsFunc(e.binding.fields, func(f field) bool {

@@ -101,8 +101,8 @@ func packageDoc(p *pkg, report reporter) {
 	if len(documenting) > 1 {
 		report(documenting[0], "%d files document the package", len(documenting))
 	}
-	if f := p.files[p.dir+".go"]; isPattern(p) && (f == nil || f.Doc == nil) {
-		report(any, "%s.go does not document the package", p.dir)
+	if f := p.files[path.Base(p.dir)+".go"]; isPattern(p) && (f == nil || f.Doc == nil) {
+		report(any, "%s.go does not document the package", path.Base(p.dir))
 	}
 }
 

@@ -11,11 +11,11 @@ import (
 // patterns are the packages that users import, and how many exported top-level
 // types and functions each may have.
 var patterns = map[string]int{
-	"breaker": 30, "retry": 30, "ratelimit": 40, "loadbalance": 30, "gateway": 40, "facade": 30,
+	"breaker": 30, "retry": 30, "ratelimit": 40, "loadbalance": 30, "gateway": 40, "gateway/httpcache": 20, "facade": 30,
 }
 
 // leaves are the internal packages that patterns may import.
-var leaves = []string{"internal/httpbody", "internal/httpfield"}
+var leaves = []string{"internal/httpbody", "internal/httpfield", "internal/identity"}
 
 // dependencies are those of the root module; those that are false are for tests only.
 var dependencies = map[string]bool{
@@ -39,8 +39,8 @@ var goStatements = map[string]string{
 	"facade/race.go:Quorum":                  "a contestant: it ends with its function, whose context the race ends",
 	"facade/run.go:dispatch":                 "a branch of a plan: it ends with the functions of its parts, whose contexts the call ends",
 	"facade/undo.go:apart":                   "one undo: it ends with its function, whose context ends after a share of UndoTimeout",
-	"gateway/cacheflight.go:pump":            "reads a body for those who wait for it: it ends with the body, at the latest with the context of the request whose it is",
-	"gateway/cacherefresh.go:refresh":        "validates a response in the background: it ends with its request, which has a deadline and which Close cancels",
+	"gateway/httpcache/flight.go:pump":       "reads a body for those who wait for it: it ends with the body, at the latest with the context of the request whose it is",
+	"gateway/httpcache/refresh.go:refresh":   "validates a response in the background: it ends with its request, which has a deadline and which Close cancels",
 	"gateway/flight.go:launch":               "a shared call: it ends with the callers' function, whose context ends when the last caller has left, and that of a token with BearerConfig.Timeout",
 	"loadbalance/check.go:startChecks":       "the active checks of an endpoint: it ends with Close, or when the endpoint leaves the set",
 	"loadbalance/loadbalance.go:newBalancer": "it follows a source that is not static: it ends with Close, or when the source's last set is final",

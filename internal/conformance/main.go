@@ -1,5 +1,6 @@
 // Conformance runs the public HTTP cache test suite, http-tests/cache-tests, against
-// the cache of package gateway and prints the table of gateway/CONFORMANCE.md.
+// package httpcache and prints the table of
+// gateway/httpcache/CONFORMANCE.md.
 //
 // It needs Node and a checkout of the suite in which "npm install" has been run:
 //
@@ -23,7 +24,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/belay-go/belay/gateway"
+	"github.com/belay-go/belay/gateway/httpcache"
 )
 
 //go:embed run.mjs
@@ -32,15 +33,15 @@ var script string
 // A profile is a cache behind a front, and the tests that concern it.
 type profile struct {
 	title, tests string
-	cfg          gateway.CacheConfig
+	cfg          httpcache.Config
 	front        func(target string, rt http.RoundTripper) http.Handler
 }
 
 var profiles = []profile{
-	{"private", "private", gateway.CacheConfig{}, raw},
-	{"private, Heuristic 0.1", "private", gateway.CacheConfig{Heuristic: 0.1}, raw},
+	{"private", "private", httpcache.Config{}, raw},
+	{"private, Heuristic 0.1", "private", httpcache.Config{Heuristic: 0.1}, raw},
 	{"shared, Targeted CDN-Cache-Control", "shared",
-		gateway.CacheConfig{Shared: true, Targeted: []string{"CDN-Cache-Control"}}, reverseProxy},
+		httpcache.Config{Shared: true, Targeted: []string{"CDN-Cache-Control"}}, reverseProxy},
 }
 
 // result is what run.mjs prints of a test.
@@ -151,13 +152,13 @@ func startOrigin(ctx context.Context, dir, tmp string) (address string, stop fun
 
 // run runs the profile's tests against its front.
 func (p profile) run(ctx context.Context, dir, scriptFile, target string) ([]result, error) {
-	cache := gateway.NewCache(p.cfg)
+	cache := httpcache.New(p.cfg)
 	defer cache.Close()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	server := &http.Server{Handler: p.front(target, &gateway.Transport{Cache: cache, Base: &http.Transport{}})}
+	server := &http.Server{Handler: p.front(target, &httpcache.Transport{Cache: cache, Base: &http.Transport{}})}
 	go server.Serve(l)
 	defer server.Close()
 

@@ -1,0 +1,9 @@
+package httpcache
+
+import (
+	"testing"
+
+	"github.com/belay-go/belay/internal/archtest"
+)
+
+func TestDefaults(t *testing.T) { archtest.Defaults(t, Config{}.withDefaults()) }

@@ -1,0 +1,149 @@
+package httpcache
+
+import (
+	"io"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"sync/atomic"
+	"time"
+)
+
+// A field is a field of a stored header, and where its values are.
+type field struct {
+	name     string
+	from, to int
+}
+
+// pack prepares the header for being copied often: with room for the two fields that
+// are added to each answer, and in a form that is faster to go through than a map.
+func (e *entry) pack() {
+	e.header["Age"] = []string{""}
+	e.header["Cache-Status"] = append(slices.Clip(e.header["Cache-Status"]), "")
+	n := 0
+	for _, values := range e.header {
+		n += len(values)
+	}
+	e.fields, e.values = make([]field, 0, len(e.header)), make([]string, 0, n)
+	for name, values := range e.header {
+		from := len(e.values)
+		e.values = append(e.values, values...)
+		e.fields = append(e.fields, field{name, from, len(e.values)})
+		switch name {
+		case "Age":
+			e.ageIndex = from
+		case "Cache-Status":
+			e.statusIndex = len(e.values) - 1
+		}
+	}
+}
+
+// unpacked returns the header as it was received, to be changed.
+func (e *entry) unpacked() http.Header {
+	h := e.header.Clone()
+	delete(h, "Age")
+	if v := h["Cache-Status"]; len(v) > 1 {
+		h["Cache-Status"] = v[:len(v)-1]
+	} else {
+		delete(h, "Cache-Status")
+	}
+	return h
+}
+
+// A stamp is what hits within the same second have in common.
+type stamp struct {
+	age             int64 // seconds
+	ttl             time.Duration
+	ageText, status string
+}
+
+// stampAt returns the values of Age and Cache-Status. Those of plain hits are kept.
+func (e *entry) stampAt(now time.Time, s Status) *stamp {
+	age := int64(max(0, e.ageAt(now)) / time.Second)
+	plain := s.Hit && s.Detail == ""
+	if stamp := e.stamp.Load(); plain && stamp != nil && stamp.age == age && stamp.ttl == s.TTL {
+		return stamp
+	}
+	stamp := &stamp{age, s.TTL, strconv.FormatInt(age, 10), s.String()}
+	if plain {
+		e.stamp.Store(stamp)
+	}
+	return stamp
+}
+
+// A hitResponse is a response from the store, its body, and the values of its header if
+// they are few, in one piece of memory.
+type hitResponse struct {
+	resp   http.Response
+	body   reader
+	values [10]string
+}
+
+// response returns the entry as the answer to req.
+func (e *entry) response(req *http.Request, stamp *stamp) *http.Response {
+	hit := &hitResponse{resp: http.Response{
+		Status: e.status, StatusCode: e.code,
+		Proto: e.proto, ProtoMajor: e.major, ProtoMinor: e.minor,
+		ContentLength: int64(len(e.body)), Uncompressed: e.uncompressed, Trailer: e.trailer.Clone(),
+		Body: http.NoBody, Request: req,
+	}}
+	h := e.header
+	if len(e.fields) > 8 { // large maps are cheaper to copy, small ones to fill
+		h = maps.Clone(h)
+	} else {
+		h = make(http.Header, len(e.fields))
+	}
+	values := append(hit.values[:0], e.values...)
+	values[e.ageIndex], values[e.statusIndex] = stamp.ageText, stamp.status
+	for i := range e.fields {
+		f := &e.fields[i]
+		h[f.name] = values[f.from:f.to:f.to]
+	}
+	hit.resp.Header = h
+	switch {
+	case req.Method == http.MethodHead:
+		if v := h["Content-Length"]; v == nil {
+			hit.resp.ContentLength = -1
+		}
+	case len(e.body) > 0:
+		hit.body.rest = e.body
+		hit.resp.Body = &hit.body
+	}
+	return &hit.resp
+}
+
+// A reader reads a stored body.
+type reader struct {
+	rest   []byte
+	closed atomic.Bool
+}
+
+func (r *reader) Read(p []byte) (int, error) {
+	switch {
+	case r.closed.Load():
+		return 0, http.ErrBodyReadAfterClose
+	case len(r.rest) == 0:
+		return 0, io.EOF
+	}
+	n := copy(p, r.rest)
+	if r.rest = r.rest[n:]; len(r.rest) == 0 {
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+// WriteTo writes what is left without a buffer in between.
+func (r *reader) WriteTo(w io.Writer) (int64, error) {
+	if r.closed.Load() {
+		return 0, http.ErrBodyReadAfterClose
+	}
+	n, err := w.Write(r.rest)
+	r.rest = r.rest[n:]
+	return int64(n), err
+}
+
+func (r *reader) Close() error {
+	r.closed.Store(true)
+	return nil
+}

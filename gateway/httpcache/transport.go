@@ -1,0 +1,41 @@
+package httpcache
+
+import "net/http"
+
+// Transport is an [http.RoundTripper] that answers requests from a [Cache], and lets
+// requests that want the same wait for one response. The zero value passes all
+// requests on. Its fields must not change after the first request. It is safe for
+// concurrent use.
+//
+// Tunnels (CONNECT, Upgrade) pass by untouched; all other responses get a
+// Cache-Status field, which [StatusOf] reads. Below an [http.Client], a response
+// body that has not been read to its end is stored nonetheless if little of it is
+// left when it is closed.
+type Transport struct {
+	// Base sends the requests; nil means [http.DefaultTransport].
+	Base http.RoundTripper
+	// Cache has the responses; nil: there is none.
+	Cache *Cache
+}
+
+// RoundTrip implements [http.RoundTripper].
+func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	if t.Cache == nil {
+		return t.base().RoundTrip(req)
+	}
+	return t.Cache.roundTrip(t.base(), req)
+}
+
+// CloseIdleConnections closes those of Base.
+func (t *Transport) CloseIdleConnections() {
+	if c, ok := t.base().(interface{ CloseIdleConnections() }); ok {
+		c.CloseIdleConnections()
+	}
+}
+
+func (t *Transport) base() http.RoundTripper {
+	if t.Base == nil {
+		return http.DefaultTransport
+	}
+	return t.Base
+}
