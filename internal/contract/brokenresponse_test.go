@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"time"
 )
@@ -102,6 +103,18 @@ var brokenResponses = []broken{
 		}{body, closerFunc(func() error { cancel(); return body.Close() })}
 		return resp, nil
 	})},
+	{name: "hides CloseWrite", caught: "upgrade/half-close", wrap: returning(onlyReadAndWrite)},
+	{name: "takes the server's last byte for the end", caught: "upgrade/half-close", wrap: returning(func(_ *http.Request, resp *http.Response) {
+		resp.Body = &closedAtEOF{resp.Body.(halfClosing)}
+	})},
+	{name: "hides CloseWrite", caught: "upgrade/reverse-proxy", wrap: returning(onlyReadAndWrite)},
+	{name: "hides net.Conn", caught: "upgrade/connection", wrap: returning(onlyReadAndWrite)},
+	{name: "takes a read's deadline for the end", caught: "upgrade/connection", wrap: with(func(base http.RoundTripper, r *http.Request) (*http.Response, error) {
+		ctx, cancel := context.WithCancel(r.Context())
+		resp, err := base.RoundTrip(r.WithContext(ctx))
+		resp.Body = &endingConn{resp.Body.(net.Conn), cancel}
+		return resp, err
+	})},
 	{name: "ends a tunnel's upstream when it is open", caught: "upgrade/connect", wrap: returning(func(r *http.Request, _ *http.Response) { r.Body.Close() })},
 	{name: "sends in a context without values", caught: "informational/1xx", wrap: inContext(func(ctx context.Context) context.Context { return valueless{ctx} })},
 	{name: "sends in a context without values", caught: "trace/hooks", wrap: inContext(func(ctx context.Context) context.Context { return valueless{ctx} })},
@@ -130,3 +143,37 @@ var brokenResponses = []broken{
 type closerFunc func() error
 
 func (f closerFunc) Close() error { return f() }
+
+func onlyReadAndWrite(_ *http.Request, resp *http.Response) {
+	if body, ok := resp.Body.(io.ReadWriteCloser); ok {
+		resp.Body = struct{ io.ReadWriteCloser }{body}
+	}
+}
+
+type halfClosing interface {
+	io.ReadWriteCloser
+	halfCloser
+}
+
+type closedAtEOF struct{ halfClosing }
+
+func (b *closedAtEOF) Read(p []byte) (int, error) {
+	n, err := b.halfClosing.Read(p)
+	if err != nil {
+		b.Close()
+	}
+	return n, err
+}
+
+type endingConn struct {
+	net.Conn
+	end context.CancelFunc
+}
+
+func (c *endingConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if err != nil {
+		c.end()
+	}
+	return n, err
+}

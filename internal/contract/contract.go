@@ -115,7 +115,7 @@ var (
 // table returns all cases.
 func table() []testCase {
 	return slices.Concat(
-		requestCases, bodyCases, closeCases, responseCases, streamCases, trailerCases, upgradeCases,
+		requestCases, bodyCases, closeCases, responseCases, streamCases, trailerCases, upgradeCases, halfCloseCases, informationalCases,
 		contextCases, cancelCases, errorCases, http2Cases, repeatCases, refuseCases, concurrencyCases, leakCases,
 	)
 }

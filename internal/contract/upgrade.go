@@ -3,14 +3,12 @@ package contract
 import (
 	"bufio"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptrace"
-	"net/textproto"
-	"slices"
+	"os"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -25,21 +23,47 @@ var upgradeCases = []testCase{
 		doc:  "A connection that was upgraded is under no deadline but the caller's: a day later it still carries bytes both ways.",
 		run:  upgradeLongLived,
 	}, {
+		name: "upgrade/connection",
+		doc:  "The body of a 101 response that is a net.Conn stays one, with its addresses and deadlines, and a read that meets its deadline ends nothing: only Close does.",
+		run:  upgradeConnection,
+	}, {
 		name: "upgrade/connect",
 		doc:  "A CONNECT tunnel carries bytes both ways, through the request's body and the response's.",
 		over: overPlain,
 		run:  upgradeConnect,
-	}, {
-		name: "informational/1xx",
-		doc:  "1xx responses reach the caller's httptrace hook, and none of them is taken for the answer.",
-		over: overBoth,
-		run:  informational,
-	}, {
-		name: "trace/hooks",
-		doc:  "The httptrace hooks in the caller's context are called.",
-		over: overBoth,
-		run:  traceHooks,
 	},
+}
+
+// switching is the head of a 101 response.
+const switching = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: shout\r\n\r\n"
+
+// upgrade returns a request to switch protocols.
+func (c *check) upgrade(ctx context.Context, url string) *http.Request {
+	c.Helper()
+	req := c.requestWith(ctx, "GET", url, nil)
+	req.Header.Set("Connection", "Upgrade")
+	req.Header.Set("Upgrade", "shout")
+	return req
+}
+
+// upgraded returns the body of a 101 response.
+func (c *check) upgraded(resp *http.Response) io.ReadWriteCloser {
+	c.Helper()
+	if resp.StatusCode != http.StatusSwitchingProtocols || resp.Header.Get("Upgrade") != "shout" {
+		c.Fatalf("the response is %s, Upgrade %q", resp.Status, resp.Header.Get("Upgrade"))
+	}
+	body, ok := resp.Body.(io.ReadWriteCloser)
+	if !ok {
+		c.Fatalf("the body of the 101 response is a %T, which has no Write", resp.Body)
+	}
+	return body
+}
+
+// switched returns a 101 response of a stub, over a connection.
+func switched(r *http.Request, conn net.Conn) *http.Response {
+	resp := reply(r, http.StatusSwitchingProtocols, conn)
+	resp.Header.Set("Upgrade", "shout")
+	return resp
 }
 
 // hijack takes a connection over from the server.
@@ -56,7 +80,7 @@ func (c *check) hijack(w http.ResponseWriter, head string) (net.Conn, *bufio.Rea
 
 func upgradeWritable(c *check) {
 	s := c.serve(func(w http.ResponseWriter, r *http.Request) {
-		conn, rw := c.hijack(w, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: shout\r\n\r\nhello\n")
+		conn, rw := c.hijack(w, switching+"hello\n")
 		if conn == nil {
 			return
 		}
@@ -71,17 +95,7 @@ func upgradeWritable(c *check) {
 	})
 	ctx, cancel := context.WithTimeout(c.Context(), time.Hour)
 	defer cancel()
-	req := c.requestWith(ctx, "GET", s.url, nil)
-	req.Header.Set("Connection", "Upgrade")
-	req.Header.Set("Upgrade", "shout")
-	resp := c.must(c.wrap(s.transport), req)
-	if resp.StatusCode != http.StatusSwitchingProtocols || resp.Header.Get("Upgrade") != "shout" {
-		c.Fatalf("the response is %s, Upgrade %q", resp.Status, resp.Header.Get("Upgrade"))
-	}
-	body, ok := resp.Body.(io.ReadWriteCloser)
-	if !ok {
-		c.Fatalf("the body of the 101 response is a %T, which has no Write", resp.Body)
-	}
+	body := c.upgraded(c.must(c.wrap(s.transport), c.upgrade(ctx, s.url)))
 	c.do("talking over the upgraded connection", func() {
 		lines := bufio.NewReader(body)
 		if got, err := lines.ReadString('\n'); got != "hello\n" {
@@ -104,25 +118,16 @@ func upgradeLongLived(c *check) {
 	var seen context.Context
 	rt, _ := c.stubbed(func(_ int, r *http.Request) (*http.Response, error) {
 		seen = r.Context()
-		resp := reply(r, http.StatusSwitchingProtocols, here)
-		resp.Header.Set("Upgrade", "shout")
-		return resp, nil
+		return switched(r, here), nil
 	})
 	ctx, cancel := context.WithTimeout(c.Context(), 72*time.Hour)
 	defer cancel()
-	req := c.requestWith(ctx, "GET", address+"/socket", nil)
-	req.Header.Set("Connection", "Upgrade")
-	req.Header.Set("Upgrade", "shout")
-	resp := c.must(rt, req)
+	body := c.upgraded(c.must(rt, c.upgrade(ctx, address+"/socket")))
 	c.Cleanup(func() { there.Close() })
 	select {
 	case <-seen.Done():
 		c.Fatalf("the context of the upgraded connection was done before a day was over: %v", context.Cause(seen))
 	case <-time.After(24 * time.Hour):
-	}
-	body, ok := resp.Body.(io.ReadWriteCloser)
-	if !ok {
-		c.Fatalf("the body of the 101 response is a %T, which has no Write", resp.Body)
 	}
 	c.do("talking over the upgraded connection", func() {
 		go io.WriteString(body, "alpha")
@@ -140,6 +145,43 @@ func upgradeLongLived(c *check) {
 		if n, err := there.Read(make([]byte, 1)); err != io.EOF {
 			c.Errorf("after Close the server reads %d bytes, %v", n, err)
 		}
+	})
+}
+
+func upgradeConnection(c *check) {
+	here, there := net.Pipe()
+	c.Cleanup(func() { there.Close() })
+	var seen context.Context
+	rt, _ := c.stubbed(func(_ int, r *http.Request) (*http.Response, error) {
+		seen = r.Context()
+		return switched(r, here), nil
+	})
+	body := c.upgraded(c.must(rt, c.upgrade(c.Context(), address+"/socket")))
+	conn, ok := body.(net.Conn)
+	if !ok {
+		c.Fatalf("the body of the 101 response was a net.Conn, and is a %T", body)
+	}
+	if conn.LocalAddr() != here.LocalAddr() || conn.RemoteAddr() != here.RemoteAddr() {
+		c.Errorf("the addresses are %v and %v", conn.LocalAddr(), conn.RemoteAddr())
+	}
+	if _, ok := body.(halfCloser); ok {
+		c.Errorf("the body has got a CloseWrite that the base's has not: %T", body)
+	}
+	c.do("a read with a deadline", func() {
+		conn.SetReadDeadline(time.Now().Add(time.Minute))
+		if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+			c.Errorf("it returns %v, want %v", err, os.ErrDeadlineExceeded)
+		}
+		if err := seen.Err(); err != nil {
+			c.Errorf("it has ended the context: %v", context.Cause(seen))
+		}
+		conn.SetDeadline(time.Time{})
+		go io.WriteString(there, "alpha")
+		got := make([]byte, len("alpha"))
+		if _, err := io.ReadFull(conn, got); string(got) != "alpha" {
+			c.Errorf("afterwards the client reads %q, %v", got, err)
+		}
+		conn.Close()
 	})
 }
 
@@ -165,66 +207,4 @@ func upgradeConnect(c *check) {
 	}
 	go io.WriteString(out, "alpha\n")
 	c.wantBody(resp, "ALPHA\n")
-}
-
-func informational(c *check) {
-	s := c.serve(func(w http.ResponseWriter, r *http.Request) {
-		for _, link := range []string{"</one>", "</two>"} {
-			w.Header().Set("Link", link)
-			w.WriteHeader(http.StatusEarlyHints)
-		}
-		w.Header().Del("Link")
-		io.WriteString(w, "content")
-	})
-	var mu sync.Mutex
-	var got []string
-	ctx := httptrace.WithClientTrace(c.Context(), &httptrace.ClientTrace{
-		Got1xxResponse: func(code int, header textproto.MIMEHeader) error {
-			mu.Lock()
-			defer mu.Unlock()
-			got = append(got, http.StatusText(code)+" "+header.Get("Link"))
-			return nil
-		},
-	})
-	resp := c.must(c.wrap(s.transport), c.requestWith(ctx, "GET", s.url, nil))
-	if resp.StatusCode != 200 {
-		c.Errorf("the response is %s", resp.Status)
-	}
-	c.wantBody(resp, "content")
-	mu.Lock()
-	defer mu.Unlock()
-	if want := []string{"Early Hints </one>", "Early Hints </two>"}; !slices.Equal(got, want) {
-		c.Errorf("Got1xxResponse was told %q, want %q", got, want)
-	}
-}
-
-func traceHooks(c *check) {
-	s := c.serve(func(w http.ResponseWriter, r *http.Request) { io.Copy(w, r.Body) })
-	var mu sync.Mutex
-	called := map[string]bool{"GetConn": false, "GotConn": false, "WroteHeaders": false, "WroteRequest": false, "GotFirstResponseByte": false}
-	hook := func(name string) {
-		mu.Lock()
-		defer mu.Unlock()
-		called[name] = true
-	}
-	ctx := httptrace.WithClientTrace(c.Context(), &httptrace.ClientTrace{
-		GetConn:              func(string) { hook("GetConn") },
-		GotConn:              func(httptrace.GotConnInfo) { hook("GotConn") },
-		WroteHeaders:         func() { hook("WroteHeaders") },
-		WroteRequest:         func(httptrace.WroteRequestInfo) { hook("WroteRequest") },
-		GotFirstResponseByte: func() { hook("GotFirstResponseByte") },
-	})
-	c.wantBody(c.must(c.wrap(s.transport), c.requestWith(ctx, "POST", s.url, strings.NewReader("content"))), "content")
-	missing := func() (names []string) {
-		mu.Lock()
-		defer mu.Unlock()
-		for name, was := range called {
-			if !was {
-				names = append(names, name)
-			}
-		}
-		slices.Sort(names)
-		return names
-	}
-	c.soon(func() bool { return missing() == nil }, "there are hooks that were not called, of these: %v", missing())
 }

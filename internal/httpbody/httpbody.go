@@ -3,16 +3,20 @@ package httpbody
 
 import (
 	"io"
+	"net"
 	"net/http"
 	"sync/atomic"
+	"time"
 )
 
 // Track arranges for done to be called exactly once, when the body of resp has
 // come to its end: with nil at [io.EOF] or when the reader closes it, with the
 // error when a read fails. A response without a body has ended already, so done
 // runs before Track returns. Track replaces resp.Body, which is never nil
-// afterwards; [http.NoBody] stays what it is and a body that can be written to,
-// as that of a 101, still can.
+// afterwards; [http.NoBody] stays what it is. A body that can be written to, as that
+// of a 101, still can; it keeps CloseWrite if it has it, and stays a [net.Conn] if it
+// is one. It ends only when it is closed: at io.EOF the other direction is still open,
+// and a read that has met its deadline can be tried again.
 //
 // Reads and Close may run concurrently; done runs in whichever ends the body.
 func Track(resp *http.Response, done func(error)) {
@@ -39,24 +43,21 @@ func (b *Body) Track(resp *http.Response, done Ender) {
 		return
 	}
 	b.body.ReadCloser, b.body.done = resp.Body, done
-	if w, ok := resp.Body.(io.Writer); ok {
-		resp.Body = &duplex{body: &b.body, Writer: w}
-		return
-	}
-	resp.Body = &b.body
+	resp.Body = b.body.like(resp.Body)
 }
 
 type body struct {
 	io.ReadCloser
-	done  Ender
-	ended atomic.Bool
+	done    Ender
+	ended   atomic.Bool
+	twoWays bool // ends only when it is closed
 }
 
 func (b *body) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
-	switch err {
-	case nil:
-	case io.EOF:
+	switch {
+	case err == nil || b.twoWays:
+	case err == io.EOF:
 		b.end(nil)
 	default:
 		b.end(err)
@@ -77,8 +78,51 @@ func (b *body) end(err error) {
 	}
 }
 
-// duplex is the body of a connection that has switched protocols.
-type duplex struct {
-	*body
+// like returns b with what the original has beyond a body, if it is a connection that
+// has switched protocols. It adds nothing: who uses one asks what it can do.
+func (b *body) like(original io.ReadCloser) io.ReadCloser {
+	w, ok := original.(io.Writer)
+	if !ok {
+		return b
+	}
+	b.twoWays = true
+	half, halves := original.(halfCloser)
+	conn, connects := original.(connection)
+	switch {
+	case halves && connects:
+		return &struct {
+			*body
+			connection
+			halfCloser
+		}{b, conn, half}
+	case connects:
+		return &struct {
+			*body
+			connection
+		}{b, conn}
+	case halves:
+		return &struct {
+			*body
+			io.Writer
+			halfCloser
+		}{b, w, half}
+	}
+	return &struct {
+		*body
+		io.Writer
+	}{b, w}
+}
+
+// halfCloser ends one direction. The proxy of net/http/httputil passes on with it that
+// a client has said everything.
+type halfCloser interface{ CloseWrite() error }
+
+// connection is [net.Conn] without what a body has.
+type connection interface {
 	io.Writer
+	LocalAddr() net.Addr
+	RemoteAddr() net.Addr
+	SetDeadline(time.Time) error
+	SetReadDeadline(time.Time) error
+	SetWriteDeadline(time.Time) error
 }

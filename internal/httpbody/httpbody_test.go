@@ -2,12 +2,16 @@ package httpbody
 
 import (
 	"errors"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 var errRead = errors.New("connection reset")
@@ -66,22 +70,80 @@ func TestTrackWithoutBody(t *testing.T) {
 	}
 }
 
-func TestTrackKeepsWriter(t *testing.T) {
-	client, server := io.Pipe()
-	resp := &http.Response{Body: struct {
+// A connection that has switched protocols can do afterwards what it could before, and
+// nothing more.
+func TestTrackKeepsWhatAConnectionCanDo(t *testing.T) {
+	type writer interface {
 		io.ReadCloser
 		io.Writer
-	}{newSource("", io.EOF), server}}
-	Track(resp, func(error) {})
-	go resp.Body.(io.Writer).Write([]byte("ping"))
-	p := make([]byte, 4)
-	if _, err := io.ReadFull(client, p); err != nil || string(p) != "ping" {
-		t.Errorf("wrote %q, %v through the tracked body", p, err)
 	}
-	resp.Body = newSource("", io.EOF)
-	Track(resp, func(error) {})
-	if _, ok := resp.Body.(io.Writer); ok {
-		t.Error("a body that cannot be written to has become a Writer")
+	type halfClosing interface {
+		writer
+		halfCloser
+	}
+	pipe, other := net.Pipe()
+	defer other.Close()
+	for name, original := range map[string]io.ReadCloser{
+		"body":                        newSource("", io.EOF),
+		"writer":                      struct{ writer }{pipe},
+		"writer that half-closes":     struct{ halfClosing }{halfClosingPipe{Conn: pipe}},
+		"connection":                  pipe,
+		"connection that half-closes": halfClosingPipe{Conn: pipe},
+	} {
+		t.Run(name, func(t *testing.T) {
+			resp := &http.Response{Body: original}
+			Track(resp, func(error) {})
+			if got, want := abilities(resp.Body), abilities(original); got != want {
+				t.Errorf("before: %s\nafter:  %s", want, got)
+			}
+		})
+	}
+}
+
+type halfClosingPipe struct {
+	net.Conn
+	halved *bool
+}
+
+func (p halfClosingPipe) CloseWrite() error { *p.halved = true; return nil }
+
+func abilities(body io.ReadCloser) string {
+	_, writes := body.(io.Writer)
+	_, halves := body.(halfCloser)
+	_, connects := body.(net.Conn)
+	return fmt.Sprintf("io.Writer %t, CloseWrite %t, net.Conn %t", writes, halves, connects)
+}
+
+func TestTrackPassesOnWhatAConnectionIsTold(t *testing.T) {
+	pipe, other := net.Pipe()
+	halved, ends := false, 0
+	resp := &http.Response{Body: halfClosingPipe{pipe, &halved}}
+	Track(resp, func(error) { ends++ })
+	conn := resp.Body.(net.Conn)
+
+	go conn.Write([]byte("ping"))
+	p := make([]byte, 4)
+	if _, err := io.ReadFull(other, p); err != nil || string(p) != "ping" {
+		t.Errorf("wrote %q, %v", p, err)
+	}
+	if conn.LocalAddr() != pipe.LocalAddr() || conn.RemoteAddr() != pipe.RemoteAddr() {
+		t.Errorf("addresses %v, %v", conn.LocalAddr(), conn.RemoteAddr())
+	}
+	conn.(halfCloser).CloseWrite()
+	if !halved {
+		t.Error("CloseWrite did not get to the connection")
+	}
+	conn.SetReadDeadline(time.Now().Add(-time.Second))
+	if _, err := conn.Read(p); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("a read after its deadline: %v", err)
+	}
+	other.Close()
+	conn.SetReadDeadline(time.Time{})
+	if _, err := conn.Read(p); err != io.EOF || ends != 0 {
+		t.Errorf("at its end it reads %v, and has ended %d times, want only when it is closed", err, ends)
+	}
+	if conn.Close(); ends != 1 {
+		t.Errorf("ended %d times", ends)
 	}
 }
 
