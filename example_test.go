@@ -103,8 +103,8 @@ func Example_cache() {
 		Transport: &httpcache.Transport{Cache: cache},
 		Auth: gateway.Bearer(gateway.BearerConfig{
 			Identity: func(ctx context.Context) string { return ctx.Value(user{}).(string) },
-			Token: func(ctx context.Context) (string, time.Time, error) {
-				return "token-of-" + ctx.Value(user{}).(string), time.Time{}, nil
+			Token: func(_ context.Context, name string) (string, time.Time, error) {
+				return "token-of-" + name, time.Time{}, nil
 			},
 		}),
 	})

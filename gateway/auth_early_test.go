@@ -54,7 +54,7 @@ func TestBearerEarlyFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var asked atomic.Int32
 		var broken atomic.Bool
-		token := func(context.Context) (string, time.Time, error) {
+		token := func(context.Context, string) (string, time.Time, error) {
 			if asked.Add(1); broken.Load() {
 				return "", time.Time{}, errors.New("down")
 			}
@@ -88,7 +88,7 @@ func TestBearerJitter(t *testing.T) {
 		refreshed := make([]time.Duration, 20)
 		begin := time.Now()
 		for i := range refreshed {
-			fleet = append(fleet, me(t, guarded(0, always), gateway.BearerConfig{Token: func(context.Context) (string, time.Time, error) {
+			fleet = append(fleet, me(t, guarded(0, always), gateway.BearerConfig{Token: func(context.Context, string) (string, time.Time, error) {
 				refreshed[i] = time.Since(begin)
 				return "t", time.Now().Add(10 * time.Minute), nil
 			}}))

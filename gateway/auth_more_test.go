@@ -13,8 +13,8 @@ import (
 )
 
 func TestBearerConfig(t *testing.T) {
-	text := panicOf(func() { gateway.Bearer(gateway.BearerConfig{MaxTokens: -1}) })
-	if !strings.Contains(text, "gateway: BearerConfig.Token") || !strings.Contains(text, "MaxTokens") {
+	text := panicOf(func() { gateway.Bearer(gateway.BearerConfig{MaxKeys: -1}) })
+	if !strings.Contains(text, "gateway: BearerConfig.Token") || !strings.Contains(text, "MaxKeys") {
 		t.Errorf("it panics with %q", text)
 	}
 }
@@ -23,7 +23,7 @@ func TestBearerConfig(t *testing.T) {
 func TestBearerPanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		broken := true
-		call := me(t, guarded(0, always), gateway.BearerConfig{Token: func(context.Context) (string, time.Time, error) {
+		call := me(t, guarded(0, always), gateway.BearerConfig{Token: func(context.Context, string) (string, time.Time, error) {
 			if broken {
 				panic("boom")
 			}
@@ -41,7 +41,7 @@ func TestBearerPanics(t *testing.T) {
 
 func TestBearerRefusesBadTokens(t *testing.T) {
 	for _, token := range []string{"", "a\nb", "a\r\nX: y"} {
-		call := me(t, guarded(0, always), gateway.BearerConfig{Token: func(context.Context) (string, time.Time, error) { return token, time.Time{}, nil }})
+		call := me(t, guarded(0, always), gateway.BearerConfig{Token: func(context.Context, string) (string, time.Time, error) { return token, time.Time{}, nil }})
 		_, err := call(t.Context(), none)
 		asError(t, err, gateway.NoCredentials)
 	}
@@ -69,7 +69,7 @@ func TestBearerExpired(t *testing.T) {
 // An identity names the credentials, without showing them, and differs where they do.
 func TestIdentities(t *testing.T) {
 	ctx := t.Context()
-	token := func(context.Context) (string, time.Time, error) { return "t", time.Time{}, nil }
+	token := func(context.Context, string) (string, time.Time, error) { return "t", time.Time{}, nil }
 	all := map[string]string{}
 	for name, auth := range map[string]gateway.Auth{
 		"key":         gateway.APIKey("X-Api-Key", "s3cr3t"),
@@ -90,9 +90,29 @@ func TestIdentities(t *testing.T) {
 	if a, b := gateway.APIKey("X-Api-Key", "k"), gateway.APIKey("X-Api-Key", "k"); a.Identity(ctx) != b.Identity(ctx) {
 		t.Error("the same key has two identities")
 	}
-	b := gateway.Bearer(gateway.BearerConfig{Token: token, Identity: userOf})
-	if id := b.Identity(as(ctx, "alice")); id != "alice" {
-		t.Errorf("alice is %q", id)
+}
+
+// Two Bearers with other rights may speak of the same user, and are told apart all the
+// same; one that has a name is told from others by that, in all processes alike.
+func TestIdentityOfABearer(t *testing.T) {
+	token := func(context.Context, string) (string, time.Time, error) { return "t", time.Time{}, nil }
+	identity := func(name, user string) string {
+		b := gateway.Bearer(gateway.BearerConfig{Name: name, Token: token, Identity: userOf})
+		return b.Identity(as(t.Context(), user))
+	}
+	for _, tt := range []struct {
+		one, other string
+		same       bool
+	}{
+		{identity("", "alice"), identity("", "alice"), false},
+		{identity("admin", "alice"), identity("readonly", "alice"), false},
+		{identity("admin", "alice"), identity("admin", "bob"), false},
+		{identity("a", "lice"), identity("al", "ice"), false},
+		{identity("admin", "alice"), identity("admin", "alice"), true},
+	} {
+		if (tt.one == tt.other) != tt.same {
+			t.Errorf("%q and %q, want the same: %t", tt.one, tt.other, tt.same)
+		}
 	}
 }
 

@@ -35,7 +35,7 @@ func as(ctx context.Context, user string) context.Context {
 	return context.WithValue(ctx, userKey{}, user)
 }
 
-func (s *tokens) token(ctx context.Context) (string, time.Time, error) {
+func (s *tokens) token(ctx context.Context, user string) (string, time.Time, error) {
 	if n := s.now.Add(1); n > s.most.Load() {
 		s.most.Store(n)
 	}
@@ -53,7 +53,6 @@ func (s *tokens) token(ctx context.Context) (string, time.Time, error) {
 	if s.issued == nil {
 		s.issued = map[string]int{}
 	}
-	user := userOf(ctx)
 	s.issued[user]++
 	var expires time.Time
 	if s.life > 0 {
@@ -236,7 +235,7 @@ func TestBearerTimeout(t *testing.T) {
 // Memory is bounded, however many users there are.
 func TestBearerIsBounded(t *testing.T) {
 	s := &tokens{}
-	call := me(t, guarded(0, always), gateway.BearerConfig{Token: s.token, Identity: userOf, MaxTokens: 10})
+	call := me(t, guarded(0, always), gateway.BearerConfig{Token: s.token, Identity: userOf, MaxKeys: 10})
 	for i := range 1000 {
 		if _, err := call(as(t.Context(), fmt.Sprint(i)), none); err != nil {
 			t.Fatal(err)

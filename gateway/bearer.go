@@ -14,30 +14,40 @@ import (
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
-// BearerConfig describes what [Bearer] returns. Token is needed.
+// BearerConfig describes what [Bearer] returns. Only Token is needed.
 type BearerConfig struct {
-	// Token returns a token, and when it expires, which is never if that is the zero
-	// time. At most one call for an identity is under way at any time. Its context has
-	// the values of the call that needs the token and ends after Timeout, not with
-	// that call: a refresh token that can be used once must not be lost halfway.
-	Token func(ctx context.Context) (token string, expires time.Time, err error) `json:"-"`
+	// Name tells these tokens from those of other Bearers, which may be for the same
+	// users and other rights: a cache keeps their responses apart. "" is a name of
+	// its own in each process; a cache that processes share needs one that they share.
+	Name string
 
-	// Identity says whose token a call needs. Each has a token of its own; Token finds
-	// out by the same context. nil: there is one for all.
+	// Token returns a token for an identity, and when it expires; the zero time is
+	// never. identity is what Identity returned, or "" if that is nil. At most one
+	// call for an identity is under way at any time. It does not end with the request
+	// that began it: a refresh token that can be used once must not be lost. Its
+	// context ends after Timeout, and has the values of the request if Identity is
+	// set. Without Identity it has none, so that nobody's token can become everybody's.
+	Token func(ctx context.Context, identity string) (token string, expires time.Time, err error) `json:"-"`
+
+	// Identity says whose token a request needs. Each identity has a token of its
+	// own. nil: there is one token for all.
 	Identity func(ctx context.Context) string `json:"-"`
 
-	// Early is how long before it expires a token is refreshed, beside the calls,
-	// which go on with the old one: at a random time from twice as early on, so
-	// that a fleet does not refresh in step. It counts as at most a quarter of a
-	// token's life. 0 means 1 minute; negative: not early.
+	// Early is how long before it expires a token is refreshed in the background,
+	// while requests use the old one. The time is random, between Early and twice
+	// Early before the end, so that the instances of a program do not refresh at the
+	// same moment. At most a quarter of a token's life counts as Early. 0 means 1
+	// minute; negative: not early.
 	Early time.Duration
 
-	// Timeout limits a call of Token. 0 means 30 seconds; negative: no limit.
+	// Timeout limits a call of Token. A call that has not returned one second later
+	// is left to itself, and the next request calls Token again. 0 means 30 seconds;
+	// negative: no limit.
 	Timeout time.Duration
 
-	// MaxTokens is the number of identities whose tokens are kept, those used last.
-	// 0 means 1,024.
-	MaxTokens int
+	// MaxKeys is the number of identities whose tokens are kept: those that were used
+	// last. 0 means 1,024.
+	MaxKeys int
 }
 
 // Validate reports everything that is wrong with c, or nil.
@@ -46,8 +56,8 @@ func (c BearerConfig) Validate() error {
 	if c.Token == nil {
 		errs = append(errs, errors.New("gateway: BearerConfig.Token is nil, want a function"))
 	}
-	if c.MaxTokens < 0 {
-		errs = append(errs, fmt.Errorf("gateway: BearerConfig.MaxTokens is %d, want 1 or more, or 0 for the default", c.MaxTokens))
+	if c.MaxKeys < 0 {
+		errs = append(errs, fmt.Errorf("gateway: BearerConfig.MaxKeys is %d, want 1 or more, or 0 for the default", c.MaxKeys))
 	}
 	return errors.Join(errs...)
 }
@@ -55,27 +65,30 @@ func (c BearerConfig) Validate() error {
 func (c BearerConfig) withDefaults() BearerConfig {
 	c.Early = cmp.Or(c.Early, time.Minute)
 	c.Timeout = cmp.Or(c.Timeout, 30*time.Second)
-	c.MaxTokens = cmp.Or(c.MaxTokens, 1024)
+	c.MaxKeys = cmp.Or(c.MaxKeys, 1024)
 	return c
 }
 
-// Bearer returns an Auth for bearer tokens (RFC 6750) that gets them when they are
-// needed, and anew before they expire. A request that is answered with 401 is sent
-// once more with a new token, unless that has happened already for the token it
-// had. It panics if cfg is not valid.
+// Bearer returns an Auth for bearer tokens (RFC 6750). It gets a token when a request
+// needs one, and a new one before that expires. A request that is answered with 401
+// is sent once more with a new token, which simultaneous requests share. Bearer panics
+// if cfg is not valid.
 func Bearer(cfg BearerConfig) Auth {
 	if err := cfg.Validate(); err != nil {
 		panic(err.Error())
 	}
-	b := &bearer{cfg: cfg.withDefaults(), name: rand.Text(), float: mathrand.Float64}
-	b.tokens, _ = simplelru.NewLRU[string, token](b.cfg.MaxTokens, nil) // its error is a size below 1
+	b := &bearer{cfg: cfg.withDefaults(), name: cmp.Or(cfg.Name, rand.Text()), float: mathrand.Float64}
+	b.tokens, _ = simplelru.NewLRU[string, token](b.cfg.MaxKeys, nil) // its error is a size below 1
 	b.refresh = Flight[string, token]{Share: true, flights: map[string]*flight[token]{}}
+	if b.cfg.Timeout > 0 {
+		b.refresh.limit = b.cfg.Timeout + time.Second
+	}
 	return b
 }
 
 type bearer struct {
 	cfg     BearerConfig
-	name    string // where there is one identity
+	name    string
 	float   func() float64
 	refresh Flight[string, token]
 
@@ -86,7 +99,7 @@ type bearer struct {
 type token struct {
 	value   string
 	expires time.Time // zero: never
-	renew   time.Time // from then on it is refreshed beside the calls
+	renew   time.Time // when the refresh in the background is due; zero: never
 }
 
 func (t *token) expired() bool { return !t.expires.IsZero() && time.Until(t.expires) <= 0 }
@@ -95,67 +108,83 @@ func (t *token) due() bool     { return !t.renew.IsZero() && time.Until(t.renew)
 func (b *bearer) String() string   { return "gateway: bearer tokens" }
 func (b *bearer) GoString() string { return b.String() }
 
+// Identity tells those of two Bearers apart, even if they call them the same.
 func (b *bearer) Identity(ctx context.Context) string {
 	if b.cfg.Identity == nil {
 		return b.name
+	}
+	return b.name + "\x00" + b.cfg.Identity(ctx)
+}
+
+// key returns whose token a request needs.
+func (b *bearer) key(ctx context.Context) string {
+	if b.cfg.Identity == nil {
+		return ""
 	}
 	return b.cfg.Identity(ctx)
 }
 
 func (b *bearer) Apply(ctx context.Context, req *http.Request) error {
-	t, err := b.token(ctx, b.Identity(ctx))
+	t, err := b.token(ctx, b.key(ctx))
 	if err == nil {
 		req.Header["Authorization"] = []string{"Bearer " + t.value}
 	}
 	return err
 }
 
-// Stale forgets the token of a request that was answered with 401, unless another
-// has come in its place already.
+// Stale forgets the token of a request that was answered with 401, unless it has been
+// replaced already.
 func (b *bearer) Stale(ctx context.Context, sent *http.Request) bool {
-	identity := b.Identity(ctx)
+	key := b.key(ctx)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if t, ok := b.tokens.Peek(identity); ok && "Bearer "+t.value == sent.Header.Get("Authorization") {
-		b.tokens.Remove(identity)
+	if t, ok := b.tokens.Peek(key); ok && "Bearer "+t.value == sent.Header.Get("Authorization") {
+		b.tokens.Remove(key)
 	}
 	return true
 }
 
-func (b *bearer) token(ctx context.Context, identity string) (token, error) {
-	b.mu.Lock()
-	t, ok := b.tokens.Get(identity)
-	ok = ok && !t.expired()
-	due := ok && t.due()
-	if due { // one begins to refresh it, and only later another
-		t.renew = time.Now().Add(min(max(time.Second, time.Until(t.expires)/4), b.cfg.Early))
-		b.tokens.Add(identity, t)
-	}
-	b.mu.Unlock()
-	fetch := func(ctx context.Context) (token, error) { return b.fetch(ctx, identity, t.value) }
+// token returns the token for an identity: the one that is kept, or a new one.
+func (b *bearer) token(ctx context.Context, key string) (token, error) {
+	t, ok, due := b.kept(key)
+	fetch := func(ctx context.Context) (token, error) { return b.fetch(ctx, key, t.value) }
 	if due {
-		b.refresh.start(ctx, identity, fetch)
+		b.refresh.start(ctx, key, fetch)
 	}
 	if ok {
 		return t, nil
 	}
-	return b.refresh.join(ctx, identity, fetch, true)
+	return b.refresh.join(ctx, key, fetch, true)
 }
 
-// fetch gets a new token in place of old and keeps it.
-func (b *bearer) fetch(ctx context.Context, identity, old string) (token, error) {
+// kept returns the token that is kept. due is true for one caller, who begins to
+// refresh it; if that fails, some time later for another.
+func (b *bearer) kept(key string) (t token, ok, due bool) {
 	b.mu.Lock()
-	now, ok := b.tokens.Peek(identity)
-	b.mu.Unlock()
-	if ok && now.value != old && !now.expired() { // come meanwhile
+	defer b.mu.Unlock()
+	t, ok = b.tokens.Get(key)
+	ok = ok && !t.expired()
+	if due = ok && t.due(); due {
+		t.renew = time.Now().Add(min(max(time.Second, time.Until(t.expires)/4), b.cfg.Early))
+		b.tokens.Add(key, t)
+	}
+	return t, ok, due
+}
+
+// fetch gets a new token in place of old, and keeps it.
+func (b *bearer) fetch(ctx context.Context, key, old string) (token, error) {
+	if now, ok := b.replaced(key, old); ok {
 		return now, nil
+	}
+	if b.cfg.Identity == nil { // nothing of the caller's but the flight that this is
+		ctx = context.WithValue(context.Background(), flightKey{}, ctx.Value(flightKey{}))
 	}
 	if b.cfg.Timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, b.cfg.Timeout)
 		defer cancel()
 	}
-	value, expires, err := b.cfg.Token(ctx)
+	value, expires, err := b.cfg.Token(ctx, key)
 	if err == nil && (value == "" || !validValue(value)) {
 		err = errors.New("the token is empty or has a control character")
 	}
@@ -168,7 +197,22 @@ func (b *bearer) fetch(ctx context.Context, identity, old string) (token, error)
 		t.renew = expires.Add(-early - time.Duration(b.float()*float64(early)))
 	}
 	b.mu.Lock()
-	b.tokens.Add(identity, t)
-	b.mu.Unlock()
+	defer b.mu.Unlock()
+	if now, ok := b.replacedLocked(key, old); ok { // this call was given up
+		return now, nil
+	}
+	b.tokens.Add(key, t)
 	return t, nil
+}
+
+// replaced returns the token that another call has put in the place of old.
+func (b *bearer) replaced(key, old string) (token, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.replacedLocked(key, old)
+}
+
+func (b *bearer) replacedLocked(key, old string) (token, bool) {
+	now, ok := b.tokens.Peek(key)
+	return now, ok && now.value != old && !now.expired()
 }

@@ -51,7 +51,7 @@ func TestIdentityGoesDown(t *testing.T) {
 // A refresh that finds that another has been faster takes its token.
 func TestBearerFetchLooksAgain(t *testing.T) {
 	calls := 0
-	b := Bearer(BearerConfig{Token: func(context.Context) (string, time.Time, error) {
+	b := Bearer(BearerConfig{Token: func(context.Context, string) (string, time.Time, error) {
 		calls++
 		return "new", time.Time{}, nil
 	}}).(*bearer)

@@ -11,6 +11,9 @@ import (
 
 // Config describes a [Gateway]. Only BaseURL is needed.
 type Config struct {
+	// Name stands for the external system in errors and events. "": it has none.
+	Name string
+
 	// BaseURL is where the external system is: absolute, http or https, without
 	// userinfo, query and fragment. All patterns are relative to it.
 	BaseURL string

@@ -103,7 +103,7 @@ func (d *door) replay(c *call, req, sent *http.Request, resp *http.Response) (*h
 	drain(resp.Body)
 	resp.Body.Close()
 	if d.cfg.Observe != nil {
-		e := Event{Kind: Replayed, Method: req.Method, Status: resp.StatusCode}
+		e := Event{Kind: Replayed, Name: d.cfg.Name, Method: req.Method, Status: resp.StatusCode}
 		e.Endpoint, _ = EndpointFrom(ctx)
 		d.cfg.Observe(ctx, e)
 	}

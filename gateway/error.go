@@ -4,67 +4,76 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/belay-go/belay/internal/httpfield"
 )
 
-// An ErrorKind says what went wrong with a call.
+// An ErrorKind says what went wrong with a call. The zero value is no kind.
 type ErrorKind uint8
 
 const (
-	// InvalidRequest: the value of Req cannot be made a request.
-	InvalidRequest ErrorKind = iota
+	// InvalidRequest: the value of Req cannot be sent as a request.
+	InvalidRequest ErrorKind = iota + 1
 	// NoCredentials: Auth returned an error.
 	NoCredentials
-	// NoResponse: Config.Transport returned an error. The system was out of reach, the
-	// time was up, or a layer below has refused the request.
+	// Refused: a layer below the Gateway refused the request and sent nothing.
+	Refused
+	// NoResponse: Config.Transport returned an error. The system could not be
+	// reached, broke the connection, or did not answer in time.
 	NoResponse
-	// BadStatus: the status is not one of success.
+	// BadStatus: the status is not 2xx.
 	BadStatus
-	// BadRedirect: it redirects to where CheckRedirect does not allow.
+	// BadRedirect: the response redirects to where CheckRedirect does not allow.
 	BadRedirect
-	// WrongContentType: success, but of a content type that the endpoint does not
-	// expect.
+	// WrongContentType: the status is 2xx, and the endpoint expects another content
+	// type.
 	WrongContentType
-	// TooLarge: success, but with more than MaxResponseBytes.
+	// TooLarge: the status is 2xx, and the body is larger than MaxResponseBytes.
 	TooLarge
-	// Incomplete: success, but the body broke off.
+	// Incomplete: the status is 2xx, and the body broke off.
 	Incomplete
-	// Undecodable: success, but the body cannot be decoded.
+	// Undecodable: the status is 2xx, and the body cannot be decoded.
 	Undecodable
 )
 
-func (k ErrorKind) String() string {
-	if k > Undecodable {
-		return fmt.Sprintf("ErrorKind(%d)", uint8(k))
-	}
-	return [...]string{
-		"invalid request", "no credentials", "no response", "bad status", "bad redirect",
-		"wrong content type", "response too large", "incomplete response", "undecodable response",
-	}[k]
+var errorKinds = [...]string{
+	InvalidRequest: "invalid request", NoCredentials: "no credentials", Refused: "refused", NoResponse: "no response",
+	BadStatus: "bad status", BadRedirect: "bad redirect", WrongContentType: "wrong content type",
+	TooLarge: "response too large", Incomplete: "incomplete response", Undecodable: "undecodable response",
 }
 
+func (k ErrorKind) String() string {
+	if k == 0 || int(k) >= len(errorKinds) {
+		return fmt.Sprintf("ErrorKind(%d)", uint8(k))
+	}
+	return errorKinds[k]
+}
+
+// MarshalText implements [encoding.TextMarshaler].
+func (k ErrorKind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
 // Error is the failure of a call. The methods Rejected, Retryable, RetryAfter,
-// Timeout and HTTPStatusCode are for the layers above. The credentials of the
-// request are in no part of it, even if the server has sent them back.
+// Timeout and HTTPStatusCode are for the layers above. No field contains the
+// credentials of the request, even if the server sent them back.
 type Error struct {
 	Kind     ErrorKind // what went wrong
-	Endpoint string    // its name
-	Sent     bool      // false only if it is certain that the system has not got the request
+	Name     string    // Config.Name
+	Endpoint string    // the endpoint's name
+	Sent     bool      // false only if it is certain that the system did not get the request
 	Status   int       // of the response; 0: there was none
 
 	// Header and Body are those of the response, without cookies, and at most the
-	// first 64 KiB. There is a Body if Kind is BadStatus or WrongContentType.
+	// first 64 KiB. Body is set if Kind is BadStatus or WrongContentType.
 	Header http.Header `json:"-"`
 	Body   []byte      `json:"-"`
 
-	// Problem is what an application/problem+json says; nil: the body is none.
+	// Problem is the body if that is an application/problem+json, or else nil.
 	Problem *Problem `json:"-"`
 
-	// Err is what is behind it, nil where the response says it all.
+	// Err is the cause, nil if the response itself is the cause.
 	Err error `json:"-"`
 
 	text       string // more for Error: a problem's title, or how the body begins
@@ -72,9 +81,18 @@ type Error struct {
 }
 
 func (e *Error) Error() string {
-	s := "gateway: " + e.Endpoint + ": " + e.Kind.String()
-	if e.Status != 0 {
-		s += fmt.Sprintf(", status %d %s", e.Status, http.StatusText(e.Status))
+	s := "gateway: "
+	if e.Name != "" {
+		s = fmt.Sprintf("gateway %q: ", e.Name)
+	}
+	s += e.Endpoint + ": "
+	switch {
+	case e.Status == 0:
+		s += e.Kind.String()
+	case e.Kind == BadStatus:
+		s += e.status()
+	default:
+		s += e.Kind.String() + ", " + e.status()
 	}
 	if e.Err != nil {
 		s += ": " + e.Err.Error()
@@ -82,15 +100,25 @@ func (e *Error) Error() string {
 	return s + e.text
 }
 
+func (e *Error) status() string {
+	return strings.TrimSpace(fmt.Sprintf("status %d %s", e.Status, http.StatusText(e.Status)))
+}
+
 // GoString returns what Error does.
 func (e *Error) GoString() string { return e.Error() }
 
-// LogValue implements [slog.LogValuer]: no header, and nothing of the body but what
-// the text of the error says.
+// LogValue implements [slog.LogValuer]. It shows no header, and no more of the body
+// than Error does.
 func (e *Error) LogValue() slog.Value {
-	return slog.GroupValue(
-		slog.String("endpoint", e.Endpoint), slog.String("kind", e.Kind.String()),
-		slog.Int("status", e.Status), slog.Bool("sent", e.Sent), slog.String("error", e.Error()))
+	attrs := []slog.Attr{slog.String("kind", e.Kind.String())}
+	if e.Name != "" {
+		attrs = append(attrs, slog.String("name", e.Name))
+	}
+	attrs = append(attrs, slog.String("endpoint", e.Endpoint), slog.Bool("sent", e.Sent))
+	if e.Status != 0 {
+		attrs = append(attrs, slog.Int("status", e.Status))
+	}
+	return slog.GroupValue(append(attrs, slog.String("error", e.Error()))...)
 }
 
 // Unwrap returns Err.
@@ -99,12 +127,13 @@ func (e *Error) Unwrap() error { return e.Err }
 // HTTPStatusCode returns Status.
 func (e *Error) HTTPStatusCode() int { return e.Status }
 
-// Rejected reports whether this process refused the request: the gateway, since it
-// is invalid, or a layer below.
+// Rejected reports whether this process refused the request: the gateway, because
+// it is invalid, or a layer below.
 func (e *Error) Rejected() bool {
-	return e.Kind == InvalidRequest || e.Kind == NoResponse && rejected(e.Err)
+	return e.Kind == InvalidRequest || e.Kind == Refused || e.Kind == NoCredentials && rejected(e.Err)
 }
 
+// rejected reports whether err says that this process refused something.
 func rejected(err error) bool {
 	r, ok := errors.AsType[interface {
 		error
@@ -113,8 +142,9 @@ func rejected(err error) bool {
 	return ok && r.Rejected()
 }
 
-// Retryable reports whether another call may help and does no harm: the request has
-// not been sent, its method is idempotent, or the caller gave it an idempotency key.
+// Retryable reports whether another call may help and does no harm: the request was
+// not sent, its method is idempotent, or the caller gave it an idempotency key. A
+// request that was refused is retryable only if the layer that refused it says so.
 func (e *Error) Retryable() bool {
 	if e.Sent && !e.repeatable {
 		return false
@@ -127,17 +157,21 @@ func (e *Error) Retryable() bool {
 			return true
 		}
 		return false
-	case NoCredentials, NoResponse, Incomplete:
+	case NoCredentials, Refused, NoResponse, Incomplete:
 		r, ok := errors.AsType[interface {
 			error
 			Retryable() bool
 		}](e.Err)
-		return !ok || r.Retryable()
+		if !ok {
+			return !e.Rejected()
+		}
+		return r.Retryable()
 	}
 	return false
 }
 
-// RetryAfter returns what the response asks for in its field Retry-After, or 0.
+// RetryAfter returns the delay that the response asks for in its field Retry-After,
+// or 0.
 func (e *Error) RetryAfter() time.Duration { return httpfield.RetryAfter(e.Header) }
 
 // Timeout reports whether a deadline was the reason.
@@ -147,32 +181,4 @@ func (e *Error) Timeout() bool {
 		Timeout() bool
 	}](e.Err)
 	return ok && t.Timeout()
-}
-
-// fail returns the Error of a call. resp is nil if there was none.
-func (c *call) fail(kind ErrorKind, resp *http.Response, err error) *Error {
-	e := &Error{
-		Kind: kind, Endpoint: c.endpoint.name, Err: c.withoutURL(err),
-		Sent: c.sent != nil && kind != NoCredentials && !(kind == NoResponse && unsent(err)),
-	}
-	_, keyed := c.Value(idempotencyKey{}).(string)
-	e.repeatable = c.endpoint.idempotent || keyed && c.endpoint.idempotencyKey
-	if resp != nil {
-		e.Status, e.Header = resp.StatusCode, c.publicHeader(resp.Header)
-	}
-	switch kind {
-	case Undecodable:
-		e.Err = c.scrubError(e.Err)
-	case BadRedirect:
-		if location := e.Header["Location"]; len(location) > 0 {
-			e.Header["Location"] = []string{withoutQuery(location[0])}
-		}
-	}
-	return e
-}
-
-// unsent reports whether err shows that the request was not sent.
-func unsent(err error) bool {
-	op, ok := errors.AsType[*net.OpError](err)
-	return ok && (op.Op == "dial" || op.Op == "proxyconnect") || rejected(err)
 }

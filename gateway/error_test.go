@@ -3,8 +3,10 @@ package gateway_test
 import (
 	"context"
 	"crypto/x509"
+	"encoding"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -12,12 +14,19 @@ import (
 	"time"
 
 	"github.com/belay-go/belay/gateway"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 // refusal is what a layer of this process says.
 type refusal struct{ error }
 
 func (refusal) Rejected() bool { return true }
+
+// elsewhere is the refusal of one that has other ways to go.
+type elsewhere struct{ refusal }
+
+func (elsewhere) Retryable() bool { return true }
 
 // final is what a retry below says.
 type final struct{ error }
@@ -49,7 +58,8 @@ func TestErrorMethods(t *testing.T) {
 		{"reset", failing(errors.New("reset")), "POST", gateway.NoResponse, true, false, false, false, 0},
 		{"dial", failing(dial), "GET", gateway.NoResponse, false, false, true, false, 0},
 		{"dial", failing(dial), "POST", gateway.NoResponse, false, false, true, false, 0},
-		{"refused", failing(fmt.Errorf("open: %w", refusal{errors.New("x")})), "POST", gateway.NoResponse, false, true, true, false, 0},
+		{"refused", failing(fmt.Errorf("open: %w", refusal{errors.New("x")})), "POST", gateway.Refused, false, true, false, false, 0},
+		{"refused", failing(elsewhere{refusal{errors.New("x")}}), "POST", gateway.Refused, false, true, true, false, 0},
 		{"retried", failing(final{errors.New("x")}), "GET", gateway.NoResponse, true, false, false, false, 0},
 		{"deadline", failing(context.DeadlineExceeded), "PUT", gateway.NoResponse, true, false, true, true, 0},
 		{"canceled", failing(context.Canceled), "GET", gateway.NoResponse, true, false, true, false, 0},
@@ -157,35 +167,61 @@ func TestErrorAs(t *testing.T) {
 func TestEvents(t *testing.T) {
 	var events []gateway.Event
 	type key struct{}
-	cfg := gateway.Config{Transport: reply(404, ""), Observe: func(ctx context.Context, e gateway.Event) {
+	cfg := gateway.Config{Name: "shop", Transport: reply(404, ""), Observe: func(ctx context.Context, e gateway.Event) {
 		if ctx.Value(key{}) != "mine" {
 			t.Error("not the caller's context")
 		}
 		events = append(events, e)
 	}}
 	ctx := context.WithValue(t.Context(), key{}, "mine")
-	getWith[thing](ctx, t, cfg, gateway.EndpointConfig{Name: "things"})
+	_, err := getWith[thing](ctx, t, cfg, gateway.EndpointConfig{Name: "things"})
 	cfg.Transport = reply(200, "{}", asJSON)
 	getWith[thing](ctx, t, cfg, gateway.EndpointConfig{})
-	if len(events) != 2 {
-		t.Fatalf("%+v", events)
+	want := []gateway.Event{
+		{Kind: gateway.Ended, Name: "shop", Endpoint: "things", Method: "GET", Status: 404, Err: err},
+		{Kind: gateway.Ended, Name: "shop", Endpoint: "GET /x", Method: "GET", Status: 200},
 	}
-	if e := events[0]; e.Kind != gateway.Ended || e.Endpoint != "things" || e.Method != "GET" || e.Status != 404 || e.Err == nil || e.Err.Status != 404 {
-		t.Errorf("%+v", e)
+	if d := cmp.Diff(want, events, cmpopts.IgnoreFields(gateway.Event{}, "Elapsed"), cmpopts.EquateErrors()); d != "" {
+		t.Error(d)
 	}
-	if e := events[1]; e.Kind != gateway.Ended || e.Endpoint != "GET /x" || e.Status != 200 || e.Err != nil {
-		t.Errorf("%+v", e)
+	if e := asError(t, err, gateway.BadStatus); e.Name != "shop" || err.Error() != `gateway "shop": things: status 404 Not Found` {
+		t.Errorf("%v of %q", err, e.Name)
+	}
+}
+
+// A log shows what applies, and nothing else.
+func TestLogValues(t *testing.T) {
+	_, missing := get[thing](t, gateway.Config{Name: "shop", Transport: reply(404, "")}, gateway.EndpointConfig{})
+	_, lost := get[thing](t, gateway.Config{Transport: failing(errX)}, gateway.EndpointConfig{})
+	for _, tt := range []struct {
+		value slog.LogValuer
+		want  string
+	}{
+		{asError(t, missing, gateway.BadStatus), `v.kind="bad status" v.name=shop v.endpoint="GET /x" v.sent=true v.status=404 v.error="gateway \"shop\": GET /x: status 404 Not Found"`},
+		{asError(t, lost, gateway.NoResponse), `v.kind="no response" v.endpoint="GET /x" v.sent=true v.error="gateway: GET /x: no response: x"`},
+		{gateway.Event{Method: "GET", Status: 204, Endpoint: "e", Name: "n", Elapsed: time.Second}, `v.kind=ended v.name=n v.endpoint=e v.method=GET v.status=204 v.elapsed=1s`},
+		{gateway.Event{Kind: gateway.Replayed, Method: "GET", Status: 401}, `v.kind=replayed v.method=GET v.status=401`},
+		{gateway.Event{Method: "GET", Err: lost}, `v.kind=ended v.method=GET v.elapsed=0s v.err.kind="no response" v.err.endpoint="GET /x" v.err.sent=true v.err.error="gateway: GET /x: no response: x"`},
+	} {
+		var log strings.Builder
+		slog.New(slog.NewTextHandler(&log, nil)).Info("m", "v", tt.value)
+		if _, got, _ := strings.Cut(strings.TrimSpace(log.String()), "msg=m "); got != tt.want {
+			t.Errorf("%s\nwant %s", got, tt.want)
+		}
 	}
 }
 
 func TestNames(t *testing.T) {
-	for _, tt := range []struct{ got, want string }{
-		{gateway.InvalidRequest.String(), "invalid request"}, {gateway.Undecodable.String(), "undecodable response"},
-		{gateway.ErrorKind(99).String(), "ErrorKind(99)"}, {gateway.Ended.String(), "ended"},
-		{gateway.Replayed.String(), "replayed"}, {gateway.Kind(9).String(), "Kind(9)"},
+	for _, tt := range []struct {
+		value encoding.TextMarshaler
+		want  string
+	}{
+		{gateway.ErrorKind(0), "ErrorKind(0)"}, {gateway.InvalidRequest, "invalid request"}, {gateway.Refused, "refused"},
+		{gateway.Undecodable, "undecodable response"}, {gateway.ErrorKind(99), "ErrorKind(99)"},
+		{gateway.Ended, "ended"}, {gateway.Replayed, "replayed"}, {gateway.Kind(9), "Kind(9)"},
 	} {
-		if tt.got != tt.want {
-			t.Errorf("%q, want %q", tt.got, tt.want)
+		if text, err := tt.value.MarshalText(); string(text) != tt.want || fmt.Sprint(tt.value) != tt.want || err != nil {
+			t.Errorf("%q, %v, %q; want %q", text, tt.value, err, tt.want)
 		}
 	}
 }

@@ -2,10 +2,11 @@ package gateway
 
 import (
 	"fmt"
+	"log/slog"
 	"time"
 )
 
-// A Kind says what an [Event] tells.
+// A Kind says what an [Event] is about.
 type Kind uint8
 
 const (
@@ -23,12 +24,38 @@ func (k Kind) String() string {
 	return [...]string{"ended", "replayed"}[k]
 }
 
-// Event is what Config.Observe is told.
+// MarshalText implements [encoding.TextMarshaler].
+func (k Kind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
+// Event is what Config.Observe is called with.
 type Event struct {
-	Kind     Kind          // says which of the others are set
-	Endpoint string        // the endpoint's name
+	Kind     Kind          // says which of the other fields are set
+	Name     string        // Config.Name
+	Endpoint string        // the endpoint's name; "": a request of [Gateway.Client]
 	Method   string        // of the request
-	Status   int           // of the response, 0 if there was none
+	Status   int           // of the response; 0: there was none
 	Elapsed  time.Duration // Ended: since the call began
-	Err      *Error        // Ended: nil if it succeeded
+	Err      error         // Ended: an [*Error], or nil if the call succeeded
+}
+
+// LogValue implements [slog.LogValuer]. It shows only the fields that are set.
+func (e Event) LogValue() slog.Value {
+	attrs := []slog.Attr{slog.String("kind", e.Kind.String())}
+	if e.Name != "" {
+		attrs = append(attrs, slog.String("name", e.Name))
+	}
+	if e.Endpoint != "" {
+		attrs = append(attrs, slog.String("endpoint", e.Endpoint))
+	}
+	attrs = append(attrs, slog.String("method", e.Method))
+	if e.Status != 0 {
+		attrs = append(attrs, slog.Int("status", e.Status))
+	}
+	if e.Kind == Ended {
+		attrs = append(attrs, slog.Duration("elapsed", e.Elapsed))
+	}
+	if e.Err != nil {
+		attrs = append(attrs, slog.Any("err", e.Err))
+	}
+	return slog.GroupValue(attrs...)
 }

@@ -120,7 +120,7 @@ func newAPI(auth gateway.Auth, stub gatewaytest.Stub) *gateway.Gateway {
 func ExampleBearer() {
 	issued := 0
 	auth := gateway.Bearer(gateway.BearerConfig{
-		Token: func(ctx context.Context) (string, time.Time, error) {
+		Token: func(ctx context.Context, _ string) (string, time.Time, error) {
 			issued++ // usually the Call of an endpoint of the token server's
 			return fmt.Sprint("token-", issued), time.Now().Add(time.Hour), nil
 		},
@@ -187,7 +187,7 @@ func ExampleErrorAs() {
 		fmt.Println("balance:", own.Balance)
 	}
 	// Output:
-	// gateway: POST /orders: bad status, status 403 Forbidden: "Out of credit"
+	// gateway: POST /orders: status 403 Forbidden: "Out of credit"
 	// bad status 403 https://api.example/out-of-credit
 	// balance: 30
 }

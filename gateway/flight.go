@@ -10,191 +10,258 @@ import (
 	"time"
 )
 
-// ErrAborted is found by [errors.Is] in what the other callers of [Flight.Join] get
-// when the function panics or calls [runtime.Goexit].
+// ErrAborted is found by [errors.Is] in the error of [Flight.Join] if the shared
+// function panicked or called [runtime.Goexit], and if a function joins its own key
+// and would wait for itself.
 var ErrAborted = errors.New("gateway: the shared call did not return")
 
-// A Flight makes one call out of those that are made for the same key at the same
-// time. Nothing is kept when the call has returned: it is no cache. The zero value
-// is ready for use if values of V cannot be changed; those with pointers, slices or
-// maps need Clone or Share. It is safe for concurrent use, and must not be copied
-// after first use.
+var errItself = fmt.Errorf("%w: its function joins the same key, and would wait for itself", ErrAborted)
+
+// A Flight turns simultaneous calls for one key into one call, whose result all of
+// them get. It is no cache: nothing is kept after the call has returned. The zero
+// value is ready for use if a value of V cannot be changed; a V with pointers, slices
+// or maps needs Clone or Share. A Flight is safe for concurrent use, and must not be
+// copied after first use.
 //
-// Calls with different credentials need different keys.
+// Callers with different credentials need different keys. A key that is not equal to
+// itself, such as NaN, is shared with nobody.
 type Flight[K comparable, V any] struct {
-	// Clone makes the value for each caller where there are several, by several
-	// goroutines at once. With an error they get the zero value.
+	// Clone makes a value for each caller if there are several. Several goroutines
+	// call it at once. It is not called after an error; callers get the zero value.
 	Clone func(V) V
 
-	// Share gives all callers the same value, which nobody may change then.
+	// Share gives the same value to all callers. Then nobody may change it.
 	Share bool
+
+	limit time.Duration // of a flight that is bound; 0: none
 
 	mu      sync.Mutex
 	flights map[K]*flight[V]
 }
 
-// flight is one call. Its fields are guarded by Flight.mu until it has landed.
+// flight is one shared call. Flight.mu guards its fields until it has landed.
 type flight[V any] struct {
-	own     *launched     // nil: it runs on its leader's goroutine, who cannot leave
-	done    chan struct{} // closed when it has landed; nil until somebody waits
+	own     *launched     // nil: it runs on the goroutine of its leader, who cannot leave
+	inline  inlineContext // of such a flight
+	done    chan struct{} // closed when it lands; nil until somebody waits
 	waiting int32         // callers
-	shared  bool          // there has been more than one
+	shared  bool          // there has been more than one caller
+	landed  bool
 
 	value V
 	err   error
 }
 
-// launched is what a flight with a goroutine of its own has besides.
+// launched is the part of a flight that only one on its own goroutine has.
 type launched struct {
 	lateContext
-	panics any  // for the leader
-	exits  bool // that too
-	bound  bool // to land, even if all callers leave
-	gone   bool // all callers have left, and its key is free
+	bound  bool // it goes on when all callers have left
+	lost   bool // it has landed without its function
+	panics any  // for the leader; not to be read if lost
+	exits  bool // the leader is to call runtime.Goexit; as panics
 }
 
 // Join calls fn, or waits for the call that is under way for key, and returns what
-// fn does. A caller whose ctx ends leaves at once with its cause; the others do
-// not notice. The context that fn gets has the values of the first caller's, and
-// ends when the last caller has left. From that moment on the key is free.
+// fn returns. A caller whose ctx ends leaves at once with the cause; the others do
+// not notice. fn gets a context with the values of the first caller's. It ends when
+// the last caller has left, and from that moment on the key is free.
 //
-// If the first caller's ctx cannot end, fn runs on its goroutine, else on a new one.
-// If fn panics or calls [runtime.Goexit], so does Join for the first caller, and the
-// others get [ErrAborted].
+// If the ctx of the first caller cannot end, fn runs on the caller's goroutine, and
+// on a new one otherwise. If fn panics or calls [runtime.Goexit], so does Join for the
+// first caller, and the others get [ErrAborted]. A key that cannot be hashed panics, as
+// it does in a map.
 func (f *Flight[K, V]) Join(ctx context.Context, key K, fn func(context.Context) (V, error)) (V, error) {
 	return f.join(ctx, key, fn, false)
 }
 
-// join is Join. A flight that is bound to land goes on when all callers have left.
+// join is Join. A flight that is bound goes on when all callers have left.
 func (f *Flight[K, V]) join(ctx context.Context, key K, fn func(context.Context) (V, error), bound bool) (v V, err error) {
 	ended := ctx.Done()
 	if ended != nil && ctx.Err() != nil {
 		return v, context.Cause(ctx)
 	}
+	l, leads, err := f.board(ctx, key, 1, bound || ended != nil, bound)
+	switch {
+	case err != nil:
+		return v, err
+	case leads && l.own == nil:
+		f.fly(key, l, fn)
+		return f.result(l)
+	case leads:
+		f.launch(key, l, fn)
+	}
+	return f.wait(ctx, key, l, leads)
+}
+
+// start begins a bound flight that nobody waits for yet, unless there is one.
+func (f *Flight[K, V]) start(ctx context.Context, key K, fn func(context.Context) (V, error)) {
+	if l, leads, err := f.board(ctx, key, 0, true, true); leads && err == nil {
+		f.launch(key, l, fn)
+	}
+}
+
+// board returns the flight that is under way for key with more callers, or a new one,
+// which the caller leads.
+func (f *Flight[K, V]) board(ctx context.Context, key K, callers int32, launches, bound bool) (l *flight[V], leads bool, err error) {
 	f.mu.Lock()
+	defer f.mu.Unlock() // also if hashing the key panics
 	if l := f.flights[key]; l != nil {
-		l.waiting++
-		l.shared = true
+		if l.carries(ctx) {
+			return nil, false, errItself
+		}
+		l.waiting += callers
+		l.shared = l.shared || callers > 0
 		if l.done == nil {
 			l.done = make(chan struct{})
 		}
-		f.mu.Unlock()
-		return f.wait(ctx, key, l, false)
+		return l, false, nil
 	}
 	if f.flights == nil {
 		if f.Clone == nil && !f.Share && !immutable(reflect.TypeFor[V]()) {
-			f.mu.Unlock()
-			return v, fmt.Errorf("gateway: a Flight of %v needs Clone, or Share", reflect.TypeFor[V]())
+			return nil, false, fmt.Errorf("gateway: a Flight of %v needs Clone, or Share", reflect.TypeFor[V]())
 		}
 		f.flights = map[K]*flight[V]{}
 	}
-	if ended == nil && !bound {
-		l := &flight[V]{waiting: 1}
-		f.flights[key] = l
-		f.mu.Unlock()
-		f.fly(ctx, key, l, fn)
-		return f.result(l)
-	}
-	return f.wait(ctx, key, f.launch(ctx, key, fn, 1, bound), true)
-}
-
-// start begins a flight that is bound to land and that nobody waits for yet, unless
-// there is one.
-func (f *Flight[K, V]) start(ctx context.Context, key K, fn func(context.Context) (V, error)) {
-	f.mu.Lock()
-	if f.flights[key] == nil {
-		f.launch(ctx, key, fn, 0, true)
+	if launches {
+		x := &struct {
+			flight[V]
+			launched
+		}{}
+		l = &x.flight
+		l.own, l.done = &x.launched, make(chan struct{})
+		l.own.leader, l.own.bound = ctx, bound
 	} else {
-		f.mu.Unlock()
+		l = &flight[V]{inline: inlineContext{ctx}}
+	}
+	l.waiting = callers
+	if same := key; same == key { // a NaN would never be found again
+		f.flights[key] = l
+	}
+	return l, true, nil
+}
+
+// carries reports whether ctx comes from the function of l.
+func (l *flight[V]) carries(ctx context.Context) bool {
+	mine := flightContext(&l.inline)
+	if l.own != nil {
+		mine = &l.own.lateContext
+	}
+	for {
+		c, ok := ctx.Value(flightKey{}).(flightContext)
+		if !ok || c == mine {
+			return ok
+		}
+		ctx = c.outer()
 	}
 }
 
-// launch begins a flight on a goroutine of its own. It is called with the lock held,
-// and releases it.
-func (f *Flight[K, V]) launch(ctx context.Context, key K, fn func(context.Context) (V, error), waiting int32, bound bool) *flight[V] {
-	x := &struct {
-		flight[V]
-		launched
-	}{}
-	x.waiting, x.done, x.own = waiting, make(chan struct{}), &x.launched
-	x.bound, x.leader = bound, ctx
-	f.flights[key] = &x.flight
-	f.mu.Unlock()
-	go f.run(key, &x.flight, fn)
-	return &x.flight
+// fly calls fn on the goroutine of a leader who cannot leave. A panic passes through.
+func (f *Flight[K, V]) fly(key K, l *flight[V], fn func(context.Context) (V, error)) {
+	var v V
+	err := ErrAborted // until fn returns
+	defer func() { f.land(key, l, v, err) }()
+	v, err = fn(&l.inline)
 }
 
-// fly calls fn for a leader who cannot leave. A panic passes through.
-func (f *Flight[K, V]) fly(ctx context.Context, key K, l *flight[V], fn func(context.Context) (V, error)) {
-	l.err = ErrAborted // until it returns
-	defer f.land(key, l)
-	l.value, l.err = fn(ctx)
+// launch runs a flight on a goroutine of its own.
+func (f *Flight[K, V]) launch(key K, l *flight[V], fn func(context.Context) (V, error)) {
+	go f.run(key, l, fn)
 }
 
-// run is fly on a goroutine of its own. The leader gets a panic, and where
-// it has left those who wait get an error; where nobody does it takes its course.
+// run is fly on a goroutine of its own. A panic is handed to the leader, or, if the
+// leader has left, becomes the error of those who wait. If nobody waits, it takes its
+// course.
 func (f *Flight[K, V]) run(key K, l *flight[V], fn func(context.Context) (V, error)) {
-	returned := false
+	defer l.own.end()
+	if l.own.bound && f.limit > 0 { // fn may not heed the end of its context
+		timer := time.AfterFunc(f.limit, func() { f.lose(key, l) })
+		defer timer.Stop()
+	}
+	var v V
+	err, returned := ErrAborted, false
 	defer func() {
-		if !returned {
-			f.mu.Lock()
-			alone := l.waiting == 0
-			f.mu.Unlock()
-			l.err = ErrAborted
-			if !alone {
-				l.own.panics = recover()
-				l.own.exits = l.own.panics == nil
-			}
+		if !returned && f.awaited(l) {
+			l.own.panics = recover()
+			l.own.exits = l.own.panics == nil
 		}
-		f.land(key, l)
-		l.own.end()
+		f.land(key, l, v, err)
 	}()
-	l.value, l.err = fn(&l.own.lateContext)
+	v, err = fn(&l.own.lateContext)
 	returned = true
 }
 
-// land ends the flight.
-func (f *Flight[K, V]) land(key K, l *flight[V]) {
+// awaited reports whether somebody waits for l.
+func (f *Flight[K, V]) awaited(l *flight[V]) bool {
 	f.mu.Lock()
-	if l.own == nil || !l.own.gone {
+	defer f.mu.Unlock()
+	return l.waiting > 0 && !l.landed
+}
+
+// land ends a flight with what its function returned.
+func (f *Flight[K, V]) land(key K, l *flight[V], v V, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !l.landed {
+		f.landLocked(key, l, v, err)
+	}
+}
+
+// lose ends a flight whose function does not return.
+func (f *Flight[K, V]) lose(key K, l *flight[V]) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !l.landed {
+		var none V
+		l.own.lost = true
+		f.landLocked(key, l, none, context.DeadlineExceeded)
+	}
+}
+
+func (f *Flight[K, V]) landLocked(key K, l *flight[V], v V, err error) {
+	l.value, l.err, l.landed = v, err, true
+	if l.own == nil || f.flights[key] == l {
 		delete(f.flights, key)
 	}
 	if l.done != nil {
 		close(l.done)
 	}
-	f.mu.Unlock()
+}
+
+// leave takes a caller from l, and frees the key if that was the last one.
+func (f *Flight[K, V]) leave(key K, l *flight[V]) (last bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if l.waiting--; l.waiting > 0 || l.own.bound {
+		return false
+	}
+	if f.flights[key] == l {
+		delete(f.flights, key)
+	}
+	return true
 }
 
 func (f *Flight[K, V]) wait(ctx context.Context, key K, l *flight[V], leads bool) (v V, err error) {
 	select {
 	case <-l.done:
 	case <-ctx.Done():
-		f.mu.Lock()
-		l.waiting--
-		last := l.waiting == 0 && f.flights[key] == l && !l.own.bound
-		if last {
-			delete(f.flights, key)
-			l.own.gone = true
-		}
-		f.mu.Unlock()
-		if last {
+		if f.leave(key, l) {
 			l.own.end()
 		}
 		return v, context.Cause(ctx)
 	}
-	if leads && l.own.exits {
+	switch {
+	case l.own == nil || l.own.lost:
+	case leads && l.own.exits:
 		runtime.Goexit()
-	}
-	if leads && l.own.panics != nil {
+	case leads && l.own.panics != nil:
 		panic(l.own.panics)
-	}
-	if !leads && l.own != nil && l.own.panics != nil {
+	case l.own.panics != nil:
 		return v, fmt.Errorf("%w: panic: %v", ErrAborted, l.own.panics)
 	}
 	return f.result(l)
 }
 
-// result returns what a caller gets. Where there have been several, nobody gets the
+// result returns what a caller gets. If there are several, none of them gets the
 // original, which the others may be copying.
 func (f *Flight[K, V]) result(l *flight[V]) (v V, err error) {
 	switch {
@@ -206,7 +273,7 @@ func (f *Flight[K, V]) result(l *flight[V]) (v V, err error) {
 	return v, l.err
 }
 
-// immutable reports whether a value of type t can be shared without being seen to
+// immutable reports whether callers can share a value of type t and never see it
 // change.
 func immutable(t reflect.Type) bool {
 	switch t.Kind() {

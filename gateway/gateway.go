@@ -101,12 +101,11 @@
 //	Config.MaxResponseBytes     10485760
 //	BearerConfig.Early          1m
 //	BearerConfig.Timeout        30s
-//	BearerConfig.MaxTokens      1024
+//	BearerConfig.MaxKeys        1024
 package gateway
 
 import (
 	"context"
-
 	"net/http"
 	"net/url"
 	"strings"

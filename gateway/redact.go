@@ -5,12 +5,10 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/belay-go/belay/internal/identity"
 )
@@ -27,49 +25,6 @@ var harmless = map[string]bool{
 	"Accept": true, "Accept-Encoding": true, "Accept-Language": true, "Cache-Control": true, "Content-Encoding": true,
 	"Content-Language": true, "Content-Type": true, "If-Match": true, "If-Modified-Since": true, "If-None-Match": true,
 	"If-Range": true, "If-Unmodified-Since": true, "Range": true, "User-Agent": true,
-}
-
-// badStatus returns the Error for a response whose status is not one of success.
-func (c *call) badStatus(resp *http.Response) *Error {
-	e := c.fail(BadStatus, resp, nil)
-	if e.Body = c.errorBody(resp); mediaType(resp.Header.Get("Content-Type")) == problemType {
-		if e.Problem = parseProblem(e.Body); e.Problem != nil && e.Problem.Title != "" {
-			e.text = fmt.Sprintf(": %.200q", scrub(e.Problem.Title, c.echoes()))
-		}
-	}
-	return e
-}
-
-// wrongType returns the Error for a response of a content type that is wrong.
-func (c *call) wrongType(resp *http.Response) *Error {
-	e := c.fail(WrongContentType, resp, nil)
-	e.Body = c.errorBody(resp)
-	snippet := strings.ToValidUTF8(scrub(string(e.Body), c.echoes()), "")
-	for len(snippet) > maxSnippet || !utf8.ValidString(snippet) {
-		snippet = snippet[:min(len(snippet)-1, maxSnippet)]
-	}
-	contentType := scrub(resp.Header.Get("Content-Type"), c.echoes())
-	e.text = fmt.Sprintf(": %.100q, which begins with %q", contentType, snippet)
-	return e
-}
-
-// errorBody reads the first part of a body that is not what was asked for.
-func (c *call) errorBody(resp *http.Response) []byte {
-	if decompress(resp) != nil {
-		return nil
-	}
-	limit := int64(maxErrorBody)
-	if max := c.endpoint.limit; max > 0 && max < limit {
-		limit = max
-	}
-	data, _ := io.ReadAll(io.LimitReader(resp.Body, limit))
-	secrets, text := c.secrets(), string(data)
-	for _, secret := range secrets { // of which the limit may have cut off a part
-		for n := len(secret); n >= minSecret; n-- {
-			text = strings.TrimSuffix(text, secret[:n])
-		}
-	}
-	return []byte(scrub(text, secrets))
 }
 
 // publicHeader returns a copy of h without cookies and credentials.

@@ -89,7 +89,7 @@ func auths() map[string]gateway.Auth {
 		"odd":   gateway.APIKey("X-Odd", "s3cr3t-odd"),
 		"basic": gateway.Basic("ada", "s3cr3t-word"),
 		"query": queryKey{},
-		"bearer": gateway.Bearer(gateway.BearerConfig{Token: func(context.Context) (string, time.Time, error) {
+		"bearer": gateway.Bearer(gateway.BearerConfig{Token: func(context.Context, string) (string, time.Time, error) {
 			return "s3cr3t-token", time.Time{}, nil
 		}}),
 	}
@@ -155,7 +155,7 @@ func TestNoSecretsInInvalidRequests(t *testing.T) {
 	canary(t, "path", err)
 	for name, auth := range map[string]gateway.Auth{
 		"newline": gateway.APIKey("X-Api-Key", "s3cr3t\n"), "field": gateway.APIKey("X Api", "s3cr3t"), "empty": gateway.APIKey("X-Api-Key", ""),
-		"bearer": gateway.Bearer(gateway.BearerConfig{Token: func(context.Context) (string, time.Time, error) { return "s3cr3t\n", time.Time{}, nil }}),
+		"bearer": gateway.Bearer(gateway.BearerConfig{Token: func(context.Context, string) (string, time.Time, error) { return "s3cr3t\n", time.Time{}, nil }}),
 	} {
 		_, err := get[gateway.None](t, gateway.Config{Auth: auth, Transport: reply(204, "")}, gateway.EndpointConfig{})
 		e := asError(t, err, gateway.NoCredentials)

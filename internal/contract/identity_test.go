@@ -37,9 +37,9 @@ func (ownAuth) Apply(ctx context.Context, req *http.Request) error {
 func TestCacheBelowAGateway(t *testing.T) {
 	bearer := func() gateway.Auth {
 		issued := 0
-		return gateway.Bearer(gateway.BearerConfig{Identity: visitor, Token: func(ctx context.Context) (string, time.Time, error) {
+		return gateway.Bearer(gateway.BearerConfig{Identity: visitor, Token: func(_ context.Context, name string) (string, time.Time, error) {
 			issued++
-			return fmt.Sprintf("%s-%d", visitor(ctx), issued), time.Now().Add(time.Minute), nil
+			return fmt.Sprintf("%s-%d", name, issued), time.Now().Add(time.Minute), nil
 		}})
 	}
 	for name, tt := range map[string]struct {

@@ -1,0 +1,103 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"unicode/utf8"
+)
+
+// fail returns the Error of a call. resp is nil if there was none.
+func (c *call) fail(kind ErrorKind, resp *http.Response, err error) *Error {
+	e := &Error{
+		Kind: kind, Name: c.gateway.cfg.Name, Endpoint: c.endpoint.name, Err: c.withoutURL(err),
+		Sent: c.sent != nil && kind != NoCredentials && kind != Refused && !(kind == NoResponse && isDial(err)),
+	}
+	_, keyed := c.Value(idempotencyKey{}).(string)
+	e.repeatable = c.endpoint.idempotent || keyed && c.endpoint.idempotencyKey
+	if resp != nil {
+		e.Status, e.Header = resp.StatusCode, c.publicHeader(resp.Header)
+	}
+	switch kind {
+	case Undecodable:
+		e.Err = c.scrubError(e.Err)
+	case BadRedirect:
+		if location := e.Header["Location"]; len(location) > 0 {
+			e.Header["Location"] = []string{withoutQuery(location[0])}
+		}
+	}
+	return e
+}
+
+// isDial reports whether err comes from dialing: the request was not sent.
+func isDial(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && (op.Op == "dial" || op.Op == "proxyconnect")
+}
+
+// noResponse returns the Error for an error of http.Client. There is a response with
+// it only if a redirect was refused.
+func (c *call) noResponse(resp *http.Response, err error) *Error {
+	if u, ok := err.(*url.Error); ok {
+		err = u.Err // the rest of it is the URL, with the query
+	}
+	kind := NoResponse
+	switch marked := err.(type) {
+	case *redirectError:
+		kind, err = BadRedirect, marked.error
+	case *authError:
+		kind, err = NoCredentials, marked.error
+	default:
+		if rejected(err) {
+			kind = Refused
+		}
+	}
+	return c.fail(kind, resp, err)
+}
+
+// badStatus returns the Error for a response whose status is not 2xx.
+func (c *call) badStatus(resp *http.Response) *Error {
+	e := c.fail(BadStatus, resp, nil)
+	if e.Body = c.errorBody(resp); mediaType(resp.Header.Get("Content-Type")) == problemType {
+		if e.Problem = parseProblem(e.Body); e.Problem != nil && e.Problem.Title != "" {
+			e.text = fmt.Sprintf(": %.200q", scrub(e.Problem.Title, c.echoes()))
+		}
+	}
+	return e
+}
+
+// wrongType returns the Error for a response with an unexpected content type.
+func (c *call) wrongType(resp *http.Response) *Error {
+	e := c.fail(WrongContentType, resp, nil)
+	e.Body = c.errorBody(resp)
+	snippet := strings.ToValidUTF8(scrub(string(e.Body), c.echoes()), "")
+	for len(snippet) > maxSnippet || !utf8.ValidString(snippet) {
+		snippet = snippet[:min(len(snippet)-1, maxSnippet)]
+	}
+	contentType := scrub(resp.Header.Get("Content-Type"), c.echoes())
+	e.text = fmt.Sprintf(": %.100q, which begins with %q", contentType, snippet)
+	return e
+}
+
+// errorBody reads the first part of a body that is not the value.
+func (c *call) errorBody(resp *http.Response) []byte {
+	if decompress(resp) != nil {
+		return nil
+	}
+	limit := int64(maxErrorBody)
+	if max := c.endpoint.limit; max > 0 && max < limit {
+		limit = max
+	}
+	data, _ := io.ReadAll(io.LimitReader(resp.Body, limit))
+	secrets, text := c.secrets(), string(data)
+	for _, secret := range secrets { // the limit may have cut one in two
+		for n := len(secret); n >= minSecret; n-- {
+			text = strings.TrimSuffix(text, secret[:n])
+		}
+	}
+	return []byte(scrub(text, secrets))
+}
