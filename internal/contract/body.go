@@ -15,23 +15,23 @@ import (
 var bodyCases = []testCase{
 	{
 		name: "body/none-stays-none",
-		doc:  "A nil body stays nil and http.NoBody stays that, or a request of length 0 would become a chunked one.",
+		doc:  "A nil body stays nil, and http.NoBody stays http.NoBody. Otherwise a request of length 0 is sent chunked.",
 		run:  bodyNoneStaysNone,
 	}, {
 		name: "body/identity",
-		doc:  "At the first attempt the base gets the caller's body itself: a wrapper around it would cost sendfile and the single write of header and body.",
+		doc:  "In the first attempt the base gets the caller's body itself. Within a wrapper around it, net/http does not use sendfile, and sends header and body in two writes.",
 		run:  bodyIdentity,
 	}, {
 		name: "body/one-write",
-		doc:  "The header and a small body of known length go out in a single write, as they do without the wrapper.",
+		doc:  "The header and a small body of known length are sent in one write, as they are without the wrapper.",
 		run:  bodyOneWrite,
 	}, {
 		name: "body/sent-once",
-		doc:  "A body without GetBody is never sent a second time in part: another attempt has all of it, or does not happen.",
+		doc:  "A body without GetBody is never sent a second time in part. A further attempt sends all of it, or is not made.",
 		run:  bodySentOnce,
 	}, {
 		name: "body/get-body",
-		doc:  "GetBody gets to the base, and each call of it gives a reader of its own from the beginning, also after the body was read.",
+		doc:  "GetBody arrives at the base. Each call of it returns a new reader that begins at the first byte, even after the body has been read.",
 		run:  bodyGetBody,
 	},
 }

@@ -14,41 +14,41 @@ import (
 var cancelCases = []testCase{
 	{
 		name: "cancel/before-sending",
-		doc:  "With a context that is done already, nothing is sent and the error is the context's.",
+		doc:  "If the caller's context is done before the call, nothing is sent, and the error is the context's.",
 		run:  cancelBeforeSending,
 	}, {
 		name: "cancel/awaiting-headers",
-		doc:  "A cancellation while the base waits for headers ends the call, in no time, with context.Canceled.",
+		doc:  "If the caller cancels while the base waits for the header, the call ends at once with context.Canceled.",
 		run:  cancelAwaitingHeaders,
 	}, {
 		name: "cancel/awaiting-headers-protocol",
-		doc:  "A cancellation while the server thinks ends the call and reaches the server.",
+		doc:  "If the caller cancels while the server prepares its response, the call ends and the server sees it.",
 		over: overAll,
 		run:  cancelAwaitingHeadersProtocol,
 	}, {
 		name: "cancel/reading-body",
-		doc:  "A cancellation while the body is read ends the reading with context.Canceled.",
+		doc:  "If the caller cancels while it reads the body, the read returns context.Canceled.",
 		over: overAll,
 		run:  cancelReadingBody,
 	}, {
 		name: "cancel/between-attempts",
-		doc:  "A cancellation while the wrapper itself waits wakes it at once, with the context's error or its cause.",
+		doc:  "If the caller cancels while the wrapper waits between attempts, the call ends at once with the context's error or its cause.",
 		run:  cancelBetweenAttempts,
 	}, {
 		name: "cancel/cause",
-		doc:  "context.Cause of the base's context is the caller's cause, and the error that the base makes of it comes back.",
+		doc:  "context.Cause of the base's context is the caller's cause. The error that the base makes of it comes back.",
 		run:  cancelCause,
 	}, {
 		name: "cancel/deadline",
-		doc:  "The caller's deadline holds at the base too, and passing it is context.DeadlineExceeded and a timeout in the sense of net.Error.",
+		doc:  "The base's context has the caller's deadline. A call that passes it returns context.DeadlineExceeded, whose Timeout method reports true.",
 		run:  cancelDeadline,
 	}, {
 		name: "cancel/client-timeout",
-		doc:  "http.Client.Timeout ends a call that gets no headers, with an error whose Timeout method reports true.",
+		doc:  "http.Client.Timeout ends a call that gets no header. The error's Timeout method reports true.",
 		run:  cancelClientTimeout,
 	}, {
 		name: "cancel/client-timeout-body",
-		doc:  "http.Client.Timeout ends the reading of a body, with an error whose Timeout method reports true.",
+		doc:  "http.Client.Timeout ends the reading of a body. The error's Timeout method reports true.",
 		over: overBoth,
 		run:  cancelClientTimeoutBody,
 	},

@@ -15,7 +15,7 @@ import (
 var closeCases = []testCase{
 	{
 		name: "body/closed-after-success",
-		doc:  "The request's body is closed when the call has succeeded, with whatever status.",
+		doc:  "The request's body is closed when the call has succeeded, whatever the status.",
 		run:  bodyClosedAfterSuccess,
 	}, {
 		name: "body/closed-after-failure",
@@ -23,15 +23,15 @@ var closeCases = []testCase{
 		run:  bodyClosedAfterFailure,
 	}, {
 		name: "body/closed-when-context-is-done",
-		doc:  "The request's body is closed, and nothing sent, when the context was done before the call.",
+		doc:  "If the context is done before the call, the request's body is closed and nothing is sent.",
 		run:  bodyClosedWhenDone,
 	}, {
 		name: "body/left-alone",
-		doc:  "Only the base reads the body: not before it, not beside it, not after RoundTrip has returned, since the base may still be at it.",
+		doc:  "Only the base reads the request's body. The wrapper does not read it or close it after RoundTrip has returned, since the base may still be sending it.",
 		run:  bodyLeftAlone,
 	}, {
 		name: "body/not-read-after-close",
-		doc:  "Once the body is closed, nobody reads it, not even for another attempt.",
+		doc:  "Nobody reads the request's body after it was closed, not even for another attempt.",
 		run:  bodyNotReadAfterClose,
 	},
 }

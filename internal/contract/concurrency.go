@@ -20,26 +20,26 @@ var concurrencyCases = []testCase{
 	// these do not run in one.
 	{
 		name: "concurrency/many",
-		doc:  "A thousand calls at once, some of them failing and some canceled, and with one header map among them, each get their own answer.",
+		doc:  "A thousand calls at once, some of them failing or cancelled, and all with one header map, each get their own response.",
 		over: overPlain,
 		run:  concurrencyMany,
 	}, {
 		name: "concurrency/many-protocol",
-		doc:  "Many calls at once over real connections each get their own answer.",
+		doc:  "Many calls at once over real connections each get their own response.",
 		over: overBoth,
 		run:  concurrencyManyProtocol,
 	}, {
 		name: "concurrency/side-by-side",
-		doc:  "A call that waits for its headers, or whose body is still open, does not hold up another.",
+		doc:  "A call that waits for its header, or whose body is still open, does not hold up another call.",
 		over: overPlain,
 		run:  concurrencySideBySide,
 	}, {
 		name: "panic/passes",
-		doc:  "A panic of the base passes through with its value, and leaves nothing held: later calls work.",
+		doc:  "A panic of the base arrives at the caller with its value. Nothing stays held: later calls work.",
 		run:  panicPasses,
 	}, {
 		name: "panic/goexit",
-		doc:  "A base that ends its goroutine (as t.FailNow does) leaves nothing held: later calls work.",
+		doc:  "If the base calls runtime.Goexit, as t.FailNow does, nothing stays held: later calls work.",
 		run:  panicGoexit,
 	},
 }

@@ -13,15 +13,15 @@ import (
 var contextCases = []testCase{
 	{
 		name: "request/context-values",
-		doc:  "The base's context has the values of the caller's, so that traces, spans and attempt numbers get through.",
+		doc:  "The context that the base gets has the values of the caller's context. Traces, spans and attempt numbers travel in them.",
 		run:  requestContextValues,
 	}, {
 		name: "cancel/context-lives",
-		doc:  "The context that the base got is not done until the response's body is closed or read to its end.",
+		doc:  "The context that the base got is not done before the response's body is closed or read to its end.",
 		run:  cancelContextLives,
 	}, {
 		name: "cancel/context-ends",
-		doc:  "A context that the wrapper has derived is canceled when the body was closed, when it was read to its end without Close, when there is none, and when the call failed.",
+		doc:  "A context that the wrapper derives is cancelled when the exchange is over: the body was closed or read to its end, there is no body, or the call failed.",
 		run:  cancelContextEnds,
 	},
 }

@@ -20,7 +20,7 @@
 //
 // Where the protocol matters, the name of a case ends in http1, https1, http2
 // (over TLS) or h2c. The other names never change, so that -run can be used on
-// them.
+// them. README.md lists all cases; TestPage writes it.
 package contract
 
 import (
@@ -87,7 +87,7 @@ func runCases(t *testing.T, traits Traits, wrap func(http.RoundTripper) http.Rou
 // testCase is one obligation of a wrapper, and how it is checked.
 type testCase struct {
 	name string
-	doc  string     // the obligation, in one line
+	doc  string     // the obligation, in one line of README.md
 	over []protocol // with sockets, once for each; nil: no sockets, in a bubble
 	run  func(c *check)
 }

@@ -17,28 +17,28 @@ import (
 var errorCases = []testCase{
 	{
 		name: "errors/unwrap",
-		doc:  "The base's error can be found in the one that comes back, by errors.Is and errors.As, and it is not in a *url.Error, which http.Client will add.",
+		doc:  "errors.Is and errors.As find the base's error in the one that comes back. The wrapper adds no *url.Error; http.Client does that.",
 		run:  errorsUnwrap,
 	}, {
 		name: "errors/timeout",
-		doc:  "A base's error that is a timeout in the sense of net.Error comes back as one.",
+		doc:  "If the Timeout method of the base's error reports true, so does that of the error that comes back.",
 		run:  errorsTimeout,
 	}, {
 		name: "errors/dial",
-		doc:  "A connection that cannot be made is a *net.OpError with the system's error in it.",
+		doc:  "If no connection can be made, the error contains a *net.OpError with the system's error in it.",
 		run:  errorsDial,
 	}, {
 		name: "errors/certificate",
-		doc:  "A certificate that nobody trusts is an x509.UnknownAuthorityError, and the server is asked once.",
+		doc:  "If the server's certificate is not trusted, the error contains an x509.UnknownAuthorityError, and the server is asked only once.",
 		over: overTLS,
 		run:  errorsCertificate,
 	}, {
 		name: "errors/hopeless-sent-once",
-		doc:  "What fails the same way each time is not tried again: certificates, malformed requests, the caller's own context.",
+		doc:  "What fails in the same way each time is sent only once: an invalid certificate, and what the caller cancels.",
 		run:  errorsHopeless,
 	}, {
 		name: "errors/no-secrets",
-		doc:  "What the wrapper adds to an error's text has no user, password, query value or header in it.",
+		doc:  "What the wrapper adds to an error's text contains no user, password, query value or header.",
 		run:  errorsNoSecrets,
 	},
 }

@@ -13,12 +13,12 @@ import (
 var halfCloseCases = []testCase{
 	{
 		name: "upgrade/half-close",
-		doc:  "The body of a 101 response keeps CloseWrite: what the server answers after the client's last byte arrives, and the client can still write after the server's last byte.",
+		doc:  "The body of a 101 response keeps its CloseWrite. The server can still answer after the client's last byte, and the client can still write after the server's.",
 		over: []protocol{http1, https1},
 		run:  upgradeHalfClose,
 	}, {
 		name: "upgrade/reverse-proxy",
-		doc:  "Below httputil.ReverseProxy, an upgraded connection that the client half-closes still brings the server's answer.",
+		doc:  "In an httputil.ReverseProxy, an upgraded connection still brings the server's answer after the client has half-closed it.",
 		over: overPlain,
 		run:  upgradeReverseProxy,
 	},

@@ -16,22 +16,22 @@ import (
 var http2Cases = []testCase{
 	{
 		name: "http2/goaway",
-		doc:  "A request that the server's GOAWAY leaves unprocessed is sent again by the transport, with its whole body, unseen by the wrapper.",
+		doc:  "If the server's GOAWAY leaves a request unprocessed, net/http sends it again with its whole body. The wrapper does not see that, and must leave GetBody in place.",
 		over: overH2C,
 		run:  http2GoAway,
 	}, {
 		name: "http2/refused-stream",
-		doc:  "A request whose stream is refused is sent again by the transport, with its whole body, unseen by the wrapper.",
+		doc:  "If the server refuses the stream of a request, net/http sends it again with its whole body. The wrapper does not see that, and must leave GetBody in place.",
 		over: overH2C,
 		run:  http2RefusedStream,
 	}, {
 		name: "http2/reset-in-body",
-		doc:  "A stream that is reset in the middle of the response's body is an error of the body, after the bytes that came.",
+		doc:  "If the server resets the stream in the middle of the body, reading it returns the bytes that came, and then an error.",
 		over: overH2C,
 		run:  http2ResetInBody,
 	}, {
 		name: "http1/stale-connection",
-		doc:  "A request on a connection that the server has just given up is sent again by the transport, if it is idempotent or has an Idempotency-Key.",
+		doc:  "If the server has just closed an idle connection, net/http sends the request again on a new one, if its method is idempotent or it has an Idempotency-Key. The wrapper must not hide either.",
 		over: overPlain,
 		run:  http1StaleConnection,
 	},

@@ -13,7 +13,7 @@ import (
 var informationalCases = []testCase{
 	{
 		name: "informational/1xx",
-		doc:  "1xx responses reach the caller's httptrace hook, and none of them is taken for the answer.",
+		doc:  "Responses with a status 1xx arrive at the caller's httptrace hook. None of them is taken for the final response.",
 		over: overBoth,
 		run:  informational,
 	}, {

@@ -14,7 +14,7 @@ import (
 var leakCases = []testCase{
 	{
 		name: "leak/goroutines",
-		doc:  "When calls have ended, in whatever way, no goroutine that they started is left.",
+		doc:  "When a call has ended, in whatever way, no goroutine that it started is left.",
 		over: overBoth,
 		run:  leakGoroutines,
 	},

@@ -12,23 +12,23 @@ import (
 var refuseCases = []testCase{
 	{
 		name: "refuse/clean",
-		doc:  "A call that the wrapper refuses is an error alone, was never sent, leaves the request as it was and closes its body; a wrapper without the trait refuses none.",
+		doc:  "A refused call returns only an error. Nothing was sent, the request is unchanged, and its body is closed. A wrapper without this right refuses nothing.",
 		run:  refuseClean,
 	}, {
 		name: "answer/again",
-		doc:  "An answer that the wrapper gives by itself is as good as the base's: the same body, open, and the caller's request; a wrapper without the trait gives none.",
+		doc:  "A response that the wrapper gives without asking its base is as good as the base's: it has the same body, open, and the caller's request. A wrapper without this right always asks.",
 		run:  answerAgain,
 	}, {
 		name: "pool/close-idle",
-		doc:  "CloseIdleConnections, which http.Client calls, reaches the base.",
+		doc:  "CloseIdleConnections, which http.Client calls, arrives at the base.",
 		run:  poolCloseIdle,
 	}, {
 		name: "pool/close-idle-absent",
-		doc:  "CloseIdleConnections does no harm when the base has none.",
+		doc:  "CloseIdleConnections does no harm if the base does not have it.",
 		run:  poolCloseIdleAbsent,
 	}, {
 		name: "pool/no-cancel-request",
-		doc:  "There is no method CancelRequest, a relic that http.Client would call.",
+		doc:  "There is no method CancelRequest. http.Client calls it for transports that know no contexts.",
 		run:  poolNoCancelRequest,
 	},
 }

@@ -16,31 +16,31 @@ import (
 var repeatCases = []testCase{
 	{
 		name: "repeat/discarded-closed",
-		doc:  "A response that the caller will not get is read to its end, if that is near, and closed, at once and not after the wait for the next attempt.",
+		doc:  "A response that the caller does not get is read to its end, if that is near, and closed. That happens before the wait for the next attempt, so that its connection can be used.",
 		run:  repeatDiscardedClosed,
 	}, {
 		name: "repeat/endless-discard",
-		doc:  "Of a response without end that the caller will not get a bounded amount is read.",
+		doc:  "If a response that the caller does not get has no end, only a bounded part of it is read.",
 		run:  repeatEndlessDiscard,
 	}, {
 		name: "repeat/stalled-discard",
-		doc:  "A response that stalls and that the caller will not get does not hold up the call for good.",
+		doc:  "If a response that the caller does not get stalls, the call goes on without it.",
 		run:  repeatStalledDiscard,
 	}, {
 		name: "repeat/last-response",
-		doc:  "When no attempt succeeds and the last one had a response, that is what comes back, with its body open, and not an error.",
+		doc:  "If no attempt succeeds and the last one had a response, the caller gets that response with its body open, and not an error.",
 		run:  repeatLastResponse,
 	}, {
 		name: "repeat/attempts-alike",
-		doc:  "Each attempt has the caller's method, URL, Host, header and length, and the whole body from its beginning.",
+		doc:  "Each attempt has the caller's method, URL, Host, header and length, and the whole body. A wrapper without this right makes one attempt.",
 		run:  repeatAttemptsAlike,
 	}, {
 		name: "repeat/not-idempotent",
-		doc:  "What is not idempotent and may have been received is sent once, even if its body could be had again.",
+		doc:  "A request that is not idempotent and may have been received is sent only once, even if its body could be had again.",
 		run:  repeatNotIdempotent,
 	}, {
 		name: "repeat/get-body-fails",
-		doc:  "If GetBody fails there is no further attempt, and the caller still gets a response or an error.",
+		doc:  "If GetBody fails, there is no further attempt. The caller still gets a response or an error.",
 		run:  repeatGetBodyFails,
 	},
 }

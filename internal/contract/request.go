@@ -15,23 +15,23 @@ import (
 var requestCases = []testCase{
 	{
 		name: "request/unchanged",
-		doc:  "The caller's request is not written to, neither for good nor for the time of the call, whether the call succeeds or fails.",
+		doc:  "The caller's request is not changed, not even for the time of the call. The caller may use it again or read it meanwhile.",
 		run:  requestUnchanged,
 	}, {
 		name: "request/sent-whole",
-		doc:  "Whatever the caller put into the request arrives at the base: method, URL, Host, header, length, Close, Pattern.",
+		doc:  "Everything in the caller's request arrives at the base: method, URL, Host, header, length, Close and Pattern.",
 		run:  requestSentWhole,
 	}, {
 		name: "request/headers-do-not-leak",
-		doc:  "A header map that the caller uses again is as it was: what is added for one attempt is not there in the next call.",
+		doc:  "What the wrapper adds to the header for one attempt is not in the caller's header map afterwards. Callers use one map for many requests.",
 		run:  requestHeadersDoNotLeak,
 	}, {
 		name: "request/cancel-channel",
-		doc:  "Request.Cancel, through which http.Client speaks to transports it does not know, reaches the base.",
+		doc:  "Request.Cancel arrives at the base. http.Client still cancels through it.",
 		run:  requestCancelChannel,
 	}, {
 		name: "request/invalid",
-		doc:  "A request without URL, host or header, or with an invalid method or scheme, is an error, not a panic, is tried once at most, and its body is closed.",
+		doc:  "A request without a URL, a host or a header, or with an invalid method or scheme, is an error and not a panic. It is tried at most once, and its body is closed.",
 		run:  requestInvalid,
 	},
 }

@@ -16,45 +16,45 @@ import (
 var responseCases = []testCase{
 	{
 		name: "response/status-is-not-an-error",
-		doc:  "Whatever the status, the response comes back with its body, not as an error.",
+		doc:  "A response is not an error, whatever its status. It comes back with its body.",
 		run:  responseStatus,
 	}, {
 		name: "response/or-error",
-		doc:  "There is a response or an error, never both and never neither, and a response's Body is not nil, even if it is empty.",
+		doc:  "RoundTrip returns a response or an error, never both, and never neither. A response's Body is never nil.",
 		run:  responseOrError,
 	}, {
 		name: "response/fields",
-		doc:  "Status, Proto, Header, ContentLength, TransferEncoding, Uncompressed, TLS and Close come back as the base gave them.",
+		doc:  "Status, Proto, Header, ContentLength, TransferEncoding, Uncompressed, TLS and Close come back as the base set them.",
 		run:  responseFields,
 	}, {
 		name: "response/request",
-		doc:  "The response's Request is the caller's own, and a base that leaves it nil does no harm.",
+		doc:  "The response's Request is the caller's own request, and not a copy that the wrapper sent. A base that leaves it nil does no harm.",
 		run:  responseRequest,
 	}, {
 		name: "response/no-body",
-		doc:  "http.NoBody comes back as http.NoBody, and not in a wrapper.",
+		doc:  "http.NoBody comes back as http.NoBody, and not inside another body.",
 		run:  responseNoBody,
 	}, {
 		name: "response/no-body-protocol",
-		doc:  "The answers to HEAD, and 204 and 304, have http.NoBody, and HEAD keeps its Content-Length.",
+		doc:  "The responses to HEAD, and those with status 204 or 304, have http.NoBody. A response to HEAD keeps its Content-Length.",
 		over: overAll,
 		run:  responseNoBodyProtocol,
 	}, {
 		name: "response/last-bytes",
-		doc:  "The bytes that a body returns together with its error or io.EOF are not lost, and io.EOF stays io.EOF.",
+		doc:  "Bytes that a body returns together with an error or io.EOF are not lost. io.EOF comes back as io.EOF itself.",
 		run:  responseLastBytes,
 	}, {
 		name: "response/closed",
-		doc:  "Closing the response's body closes the base's, before its end as well as after it, and a second Close does no harm.",
+		doc:  "Closing the response's body closes the base's body, before its end as well as after it. A second Close does no harm.",
 		run:  responseClosed,
 	}, {
 		name: "response/uncompressed",
-		doc:  "A response that the transport has decompressed says so, and one that asked for gzip itself stays compressed.",
+		doc:  "A response that net/http has decompressed says so in Uncompressed. A response to a request that asked for gzip by itself stays compressed.",
 		over: overBoth,
 		run:  responseUncompressed,
 	}, {
 		name: "response/tls",
-		doc:  "The state of the TLS connection and the protocol are those of the connection.",
+		doc:  "TLS and Proto describe the connection on which the response came.",
 		over: []protocol{https1, http2},
 		run:  responseTLS,
 	},

@@ -15,36 +15,36 @@ import (
 var streamCases = []testCase{
 	{
 		name: "body/streams",
-		doc:  "A body of unknown length is not collected first: the base can answer to its beginning before its end is written.",
+		doc:  "A body of unknown length is passed on while the caller writes it. The base can answer the beginning before the end is written.",
 		run:  bodyStreams,
 	}, {
 		name: "body/large",
-		doc:  "A large request body arrives whole, with a length as well as chunked.",
+		doc:  "A large request body arrives complete, both with a length and chunked.",
 		over: overAll,
 		run:  bodyLarge,
 	}, {
 		name: "body/early-answer",
-		doc:  "An answer that comes before the request's body is finished does not end the sending of the body.",
+		doc:  "If the server answers before it has read the whole request body, the rest is still sent.",
 		over: overBoth,
 		run:  bodyEarlyAnswer,
 	}, {
 		name: "response/streams",
-		doc:  "The first bytes of a response can be read before the server has written the others.",
+		doc:  "The caller can read the first bytes of a response before the server has written the others.",
 		over: overAll,
 		run:  responseStreams,
 	}, {
 		name: "response/full-duplex",
-		doc:  "Request and response can go on in turns: each piece that is sent is answered before the next.",
+		doc:  "A request and its response can take turns: the server answers each piece before the caller sends the next one.",
 		over: overAll,
 		run:  responseFullDuplex,
 	}, {
 		name: "response/large",
-		doc:  "A large response arrives whole, with a length as well as chunked.",
+		doc:  "A large response arrives complete, both with a length and chunked.",
 		over: overAll,
 		run:  responseLarge,
 	}, {
 		name: "response/truncated",
-		doc:  "A response that ends too early fails with io.ErrUnexpectedEOF after the bytes that came, and does not look complete.",
+		doc:  "A response that ends too early returns the bytes that came, and then io.ErrUnexpectedEOF. It does not look complete.",
 		over: overPlain,
 		run:  responseTruncated,
 	},

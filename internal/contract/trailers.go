@@ -9,17 +9,17 @@ import (
 var trailerCases = []testCase{
 	{
 		name: "expect/continue",
-		doc:  "With Expect: 100-continue the body is not touched before the server asks for it, or at all if it never does.",
+		doc:  "With Expect: 100-continue, nobody touches the request's body before the server asks for it.",
 		over: overBoth,
 		run:  expectContinue,
 	}, {
 		name: "trailers/request",
-		doc:  "Request trailers whose values are set while the body is read arrive at the server: the map is shared with the caller's, not copied.",
+		doc:  "Request trailers that the caller sets while the body is read arrive at the server. The base gets the caller's Trailer map, and not a copy of it.",
 		over: overAll,
 		run:  trailersRequest,
 	}, {
 		name: "trailers/response",
-		doc:  "Response trailers, announced or not, are in Response.Trailer once the body was read.",
+		doc:  "When the body has been read to its end, Response.Trailer has all trailers, announced or not.",
 		over: overAll,
 		run:  trailersResponse,
 	},

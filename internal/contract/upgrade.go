@@ -15,20 +15,20 @@ import (
 var upgradeCases = []testCase{
 	{
 		name: "upgrade/writable",
-		doc:  "The body of a 101 response is an io.ReadWriteCloser, and what is written to it gets to the server.",
+		doc:  "The body of a 101 response is an io.ReadWriteCloser. What the caller writes to it arrives at the server.",
 		over: []protocol{http1, https1},
 		run:  upgradeWritable,
 	}, {
 		name: "upgrade/long-lived",
-		doc:  "A connection that was upgraded is under no deadline but the caller's: a day later it still carries bytes both ways.",
+		doc:  "An upgraded connection has no deadline but the caller's. A day later it still carries bytes in both directions.",
 		run:  upgradeLongLived,
 	}, {
 		name: "upgrade/connection",
-		doc:  "The body of a 101 response that is a net.Conn stays one, with its addresses and deadlines, and a read that meets its deadline ends nothing: only Close does.",
+		doc:  "If the body of a 101 response is a net.Conn, it stays one, with its addresses and deadlines. Only Close ends it, and not a read that passes its deadline.",
 		run:  upgradeConnection,
 	}, {
 		name: "upgrade/connect",
-		doc:  "A CONNECT tunnel carries bytes both ways, through the request's body and the response's.",
+		doc:  "A CONNECT tunnel carries bytes in both directions, through the request's body and the response's.",
 		over: overPlain,
 		run:  upgradeConnect,
 	},
