@@ -21,9 +21,9 @@ func All(limiters ...*Limiter) Waiter {
 			a.limiters = append(a.limiters, l)
 		}
 	}
-	a.line.take = func(*waiter) time.Duration { return a.take() }
-	a.line.most = func() int { return math.MaxInt }
-	a.line.longest = a.longest
+	a.line.takeLocked = func(*waiter) time.Duration { return a.take() }
+	a.line.mostLocked = func() int { return math.MaxInt }
+	a.line.longestLocked = a.longest
 	return a
 }
 
@@ -37,7 +37,7 @@ func (a *all) Wait(ctx context.Context) (err error) {
 	since := time.Time{}
 	switch {
 	case ctx.Err() != nil:
-		err = &Error{Cause: context.Cause(ctx)}
+		err = ended("", ctx)
 	case a.line.waiting.Load() == 0 && a.take() <= 0:
 	default:
 		since = time.Now()
@@ -70,7 +70,7 @@ func (a *all) take() (after time.Duration) {
 	got := few[:0]
 	for _, l := range a.limiters {
 		l.line.mu.Lock()
-		r, after := l.pay(1)
+		r, after := l.payLocked(1)
 		l.line.mu.Unlock()
 		if after > 0 { // another was faster
 			for i, r := range got {

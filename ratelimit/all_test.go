@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/time/rate"
 )
 
@@ -33,8 +34,8 @@ func TestAll(t *testing.T) {
 			byMinute := time.Duration(max(0, i-19)) * time.Second
 			want = append(want, max(bySecond, byMinute))
 		}
-		if !slices.Equal(at, want) {
-			t.Errorf("at\n%v, want\n%v", at, want)
+		if diff := cmp.Diff(want, at); diff != "" {
+			t.Error(diff)
 		}
 		// Nothing is spent in vain: second is full, though many calls have waited.
 		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
@@ -250,55 +251,4 @@ func TestSettleKeepsTheBound(t *testing.T) {
 			}
 		})
 	}
-}
-
-func TestObserve(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		type key struct{}
-		ctx := context.WithValue(t.Context(), key{}, "caller")
-		var got []Event
-		var with []any
-		observe := func(ctx context.Context, e Event) {
-			got = append(got, e)
-			with = append(with, ctx.Value(key{}))
-		}
-		l := New(Config{Rate: 1, Burst: 2, Queue: -1, Observe: observe})
-		b := NewBulkhead(BulkheadConfig{Limit: 1, Queue: -1, Observe: observe})
-		k := NewKeyed(KeyedConfig[int]{Rate: 1, Observe: observe})
-		l.Allow()
-		l.Take(2)
-		l.WaitN(ctx, 3)
-		l.Wait(ctx)
-		l.Wait(ctx)
-		b.Acquire(ctx)
-		b.Allow()
-		b.Acquire(ctx)
-		k.Allow(1)
-		k.Take(1, 1)
-		k.Wait(ctx, 1)
-		All(l).Wait(ctx)
-		want := []Event{
-			{Kind: Admitted, N: 1},
-			{Kind: Refused, N: 2, Err: ErrLimited},
-			{Kind: Refused, N: 3, Err: ErrTooLarge},
-			{Kind: Admitted, N: 1},
-			{Kind: Refused, N: 1, Err: ErrFull},
-			{Kind: Admitted, N: 1},
-			{Kind: Refused, N: 1, Err: ErrLimited},
-			{Kind: Refused, N: 1, Err: ErrFull},
-			{Kind: Admitted, N: 1},
-			{Kind: Refused, N: 1, Err: ErrLimited},
-			{Kind: Admitted, N: 1, Waited: time.Second},
-			{Kind: Admitted, N: 1},
-		}
-		if !slices.Equal(got, want) {
-			t.Errorf("events\n%+v, want\n%+v", got, want)
-		}
-		if want := []any{nil, nil, "caller", "caller", "caller", "caller", nil, "caller", nil, nil, "caller", "caller"}; !slices.Equal(with, want) {
-			t.Errorf("contexts of %v, want %v", with, want)
-		}
-		if s := Admitted.String() + Refused.String() + Kind(9).String(); s != "admittedrefusedKind(9)" {
-			t.Error(s)
-		}
-	})
 }

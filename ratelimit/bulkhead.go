@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"sync/atomic"
 	"time"
@@ -12,6 +13,8 @@ import (
 
 // BulkheadConfig describes a [Bulkhead].
 type BulkheadConfig struct {
+	// Name is what the limit is called in events, errors and statistics.
+	Name string
 	// Limit is the number of places, and so of calls of weight 1 that may be under
 	// way at once. It is required.
 	Limit int
@@ -40,12 +43,6 @@ func (c BulkheadConfig) withDefaults() BulkheadConfig {
 	return c
 }
 
-// An Acquirer gives leave for a call for as long as it lasts, or returns why it must
-// not be made. A [*Bulkhead] is one.
-type Acquirer interface {
-	Acquire(context.Context) (Permit, error)
-}
-
 // A Bulkhead limits how many calls are under way at once, so that one slow backend
 // cannot use up what all calls share. It is safe for concurrent use, starts no
 // goroutine, and needs no Close. A nil *Bulkhead has no limit. Make it with
@@ -59,6 +56,8 @@ type Bulkhead struct {
 	limit   int          // guarded by line.mu
 	line    line
 	observe observer
+
+	full, tooLarge *Error // returned again and again
 }
 
 // maxPlaces bounds the number of places, so that queued, which is taken off the free
@@ -75,17 +74,22 @@ func NewBulkhead(cfg BulkheadConfig) *Bulkhead {
 		panic(err.Error())
 	}
 	cfg = cfg.withDefaults()
-	b := &Bulkhead{limit: cfg.Limit, observe: cfg.Observe}
+	b := &Bulkhead{
+		limit:    cfg.Limit,
+		observe:  observer{cfg.Name, cfg.Observe},
+		full:     &Error{Name: cfg.Name, Cause: ErrFull},
+		tooLarge: &Error{Name: cfg.Name, Cause: ErrTooLarge},
+	}
 	b.free.Store(int64(cfg.Limit))
-	b.line.places = max(0, cfg.Queue)
-	b.line.take = func(w *waiter) time.Duration {
+	b.line.name, b.line.places = cfg.Name, max(0, cfg.Queue)
+	b.line.takeLocked = func(w *waiter) time.Duration {
 		if b.take(int64(w.n)) {
 			return 0
 		}
 		return never
 	}
-	b.line.most = func() int { return b.limit }
-	b.line.mark = func(waiting bool) {
+	b.line.mostLocked = func() int { return b.limit }
+	b.line.markLocked = func(waiting bool) {
 		if waiting {
 			b.free.Add(-queued)
 		} else {
@@ -95,21 +99,14 @@ func NewBulkhead(cfg BulkheadConfig) *Bulkhead {
 	return b
 }
 
-// A Permit is leave for a call that is under way. Its zero value is one for a call
-// that no limit applies to.
-type Permit struct {
-	bulkhead *Bulkhead // nil: given back, or nothing to give back
-	n        int64
-}
+// places are a Bulkhead as the [Owner] of its Permits, whose lease is their number.
+type places Bulkhead
 
-// Done says that the call has ended, and gives its places to those that wait. Further
-// calls on the same variable do nothing; a copy must not be used as well.
-func (p *Permit) Done() {
-	if b := p.bulkhead; b != nil {
-		p.bulkhead = nil
-		b.release(p.n)
-	}
-}
+func (p *places) Answered(uint64, Outcome) {}
+
+func (p *places) Done(lease uint64) { (*Bulkhead)(p).release(int64(lease)) }
+
+func (b *Bulkhead) permit(n int) Permit { return Permit{owner: (*places)(b), lease: uint64(n)} }
 
 func (b *Bulkhead) release(n int64) {
 	if b.free.Add(n) < -queued/2 {
@@ -117,22 +114,16 @@ func (b *Bulkhead) release(n int64) {
 	}
 }
 
-// What is returned again and again.
-var (
-	errFull     error = &Error{Cause: ErrFull}
-	errTooLarge error = &Error{Cause: ErrTooLarge}
-)
-
 // Allow returns a Permit if a place is free and nobody waits for it, and otherwise an
 // [*Error] with [ErrFull].
 func (b *Bulkhead) Allow() (Permit, error) {
-	if b != nil && b.observe == nil {
+	if b != nil && b.observe.tell == nil {
 		free := b.free.Load()
 		if free <= 0 {
-			return Permit{}, errFull
+			return Permit{}, b.full
 		}
 		if b.free.CompareAndSwap(free, free-1) {
-			return Permit{b, 1}, nil
+			return b.permit(1), nil
 		}
 	}
 	return b.AllowN(1)
@@ -144,22 +135,24 @@ func (b *Bulkhead) AllowN(n int) (Permit, error) {
 	if check(n); b == nil || n == 0 {
 		return Permit{}, nil
 	}
-	ok := b.admit(int64(n))
-	if b.observe.decided(n, ok); ok {
-		return Permit{b, int64(n)}, nil
+	if b.admit(int64(n)) {
+		b.observe.decided(n, true)
+		return b.permit(n), nil
 	}
+	err := b.full
 	if n > 1 && n > b.Stats().Limit {
-		return Permit{}, errTooLarge
+		err = b.tooLarge
 	}
-	return Permit{}, errFull
+	b.observe.waited(context.Background(), n, time.Time{}, err)
+	return Permit{}, err
 }
 
 // Acquire waits for a place. It returns an [*Error] at once if the queue is full, and
 // when ctx ends first.
 func (b *Bulkhead) Acquire(ctx context.Context) (Permit, error) {
-	if b != nil && b.observe == nil && ctx.Err() == nil {
+	if b != nil && b.observe.tell == nil && ctx.Err() == nil {
 		if free := b.free.Load(); free > 0 && b.free.CompareAndSwap(free, free-1) {
-			return Permit{b, 1}, nil
+			return b.permit(1), nil
 		}
 	}
 	return b.AcquireN(ctx, 1)
@@ -168,26 +161,26 @@ func (b *Bulkhead) Acquire(ctx context.Context) (Permit, error) {
 // AcquireN is [Bulkhead.Acquire] for a call that takes n places. It returns an
 // [*Error] with [ErrTooLarge] if there are not as many at all; a negative n panics.
 func (b *Bulkhead) AcquireN(ctx context.Context, n int) (Permit, error) {
-	check(n)
+	if check(n); b == nil {
+		return Permit{}, unlimited(ctx)
+	}
 	var err error
 	var since time.Time
 	switch {
 	case ctx.Err() != nil:
-		err = &Error{Cause: context.Cause(ctx)}
-	case b == nil || n == 0:
+		err = ended(b.observe.name, ctx)
+	case n == 0:
 		return Permit{}, nil
 	case b.admit(int64(n)):
 	default:
 		since = time.Now()
 		err = b.line.wait(ctx, &waiter{n: n})
 	}
-	if b != nil {
-		b.observe.waited(ctx, n, since, err)
-	}
+	b.observe.waited(ctx, n, since, err)
 	if err != nil {
 		return Permit{}, err
 	}
-	return Permit{b, int64(n)}, nil
+	return b.permit(n), nil
 }
 
 // SetLimit changes the number of places. If it is lowered, the calls under way go on,
@@ -209,9 +202,16 @@ func (b *Bulkhead) SetLimit(limit int) {
 
 // BulkheadStats is a snapshot of a [Bulkhead].
 type BulkheadStats struct {
-	Limit   int // places
-	InUse   int // places taken; more than Limit after that was lowered
-	Waiting int // calls in the queue
+	Name    string // BulkheadConfig.Name
+	Limit   int    // places
+	InUse   int    // places taken; more than Limit after that was lowered
+	Waiting int    // calls in the queue
+}
+
+// LogValue implements [slog.LogValuer]. It shows only what applies.
+func (s BulkheadStats) LogValue() slog.Value {
+	return slog.GroupValue(append(named(s.Name),
+		slog.Int("limit", s.Limit), slog.Int("in_use", s.InUse), slog.Int("waiting", s.Waiting))...)
 }
 
 // Stats returns a snapshot. That of a nil *Bulkhead has no limit and nothing else.
@@ -226,6 +226,7 @@ func (b *Bulkhead) Stats() BulkheadStats {
 		free += queued
 	}
 	return BulkheadStats{
+		Name:    b.observe.name,
 		Limit:   b.limit,
 		InUse:   b.limit - int(free),
 		Waiting: int(b.line.waiting.Load()),

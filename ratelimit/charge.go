@@ -17,12 +17,15 @@ type Charge struct {
 // returns is to be settled when the actual cost is known, and stands if it never is.
 func (l *Limiter) Charge(ctx context.Context, n int) (Charge, error) {
 	if l == nil || n <= 0 || ctx.Err() != nil {
-		return Charge{limiter: l}, l.WaitN(ctx, n)
+		if err := l.WaitN(ctx, n); err != nil {
+			return Charge{}, err
+		}
+		return Charge{limiter: l}, nil
 	}
 	l.line.mu.Lock()
 	r, after := receipt{}, never
 	if l.line.waiting.Load() == 0 {
-		r, after = l.pay(n)
+		r, after = l.payLocked(n)
 	}
 	l.line.mu.Unlock()
 	if after > 0 {
@@ -69,8 +72,8 @@ type receipt struct {
 	given  time.Duration // the limiter's given at that time
 }
 
-// pay is take with a receipt. line.mu is held.
-func (l *Limiter) pay(n int) (r receipt, after time.Duration) {
+// payLocked is take with a receipt; the lock is that of the line.
+func (l *Limiter) payLocked(n int) (r receipt, after time.Duration) {
 	b, filled, after := l.take(n)
 	return receipt{b, filled, l.given}, after
 }

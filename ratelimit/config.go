@@ -5,13 +5,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"golang.org/x/time/rate"
 )
 
 // Config describes a [Limiter].
 type Config struct {
+	// Name is what the limit is called in events, errors, statistics and the header
+	// fields of [Decision.WriteHeader].
+	Name string
+
 	// Rate is the number of tokens per second. It is required; [rate.Every] makes
 	// one from an interval, and [rate.Inf] means no limit. The interval is kept in
 	// whole nanoseconds, rounded up: limit bytes in KiB.
@@ -62,67 +65,4 @@ func (c Config) withDefaults() Config {
 	c.Burst = cmp.Or(c.Burst, 1)
 	c.Queue = cmp.Or(c.Queue, 1024)
 	return c
-}
-
-// An Event is a decision of a [Limiter], a [Keyed] or a [Bulkhead].
-type Event struct {
-	// Kind is what was decided.
-	Kind Kind
-	// N is the number of tokens or places that were asked for.
-	N int
-	// Waited is how long the call has waited in the queue.
-	Waited time.Duration
-	// Err is the cause of a refusal. It is ErrLimited where a call that does not
-	// wait was refused for the moment.
-	Err error
-}
-
-// Kind is the kind of an [Event].
-type Kind uint8
-
-const (
-	// Admitted says that a call was let through.
-	Admitted Kind = iota
-	// Refused says that it was not.
-	Refused
-)
-
-func (k Kind) String() string {
-	switch k {
-	case Admitted:
-		return "admitted"
-	case Refused:
-		return "refused"
-	}
-	return fmt.Sprintf("Kind(%d)", uint8(k))
-}
-
-// An observer is the Observe of a Config, or nil.
-type observer func(context.Context, Event)
-
-// decided tells o of a decision that was made without waiting.
-func (o observer) decided(n int, ok bool) {
-	if o == nil {
-		return
-	}
-	if ok {
-		o(context.Background(), Event{Kind: Admitted, N: n})
-	} else {
-		o(context.Background(), Event{Kind: Refused, N: n, Err: ErrLimited})
-	}
-}
-
-// waited tells o how waiting since a time has ended.
-func (o observer) waited(ctx context.Context, n int, since time.Time, err error) {
-	if o == nil {
-		return
-	}
-	e := Event{Kind: Admitted, N: n}
-	if !since.IsZero() {
-		e.Waited = time.Since(since)
-	}
-	if err != nil {
-		e.Kind, e.Err = Refused, errors.Unwrap(err)
-	}
-	o(ctx, e)
 }

@@ -22,10 +22,10 @@ func TestTransportContract(t *testing.T) {
 			}
 		},
 		// As many places as one case makes calls at once that all must be under way.
-		"Bulkhead": func(base http.RoundTripper) http.RoundTripper {
+		"Concurrency": func(base http.RoundTripper) http.RoundTripper {
 			return &ratelimit.Transport{
-				Base:     base,
-				Bulkhead: ratelimit.NewBulkhead(ratelimit.BulkheadConfig{Limit: 300, Queue: 1000}),
+				Base:        base,
+				Concurrency: ratelimit.NewBulkhead(ratelimit.BulkheadConfig{Limit: 300, Queue: 1000}),
 			}
 		},
 	} {

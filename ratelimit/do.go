@@ -2,9 +2,10 @@ package ratelimit
 
 import "context"
 
-// Do calls op with leave of a, and gives it back when op returns, panics or calls
-// [runtime.Goexit]. If a refuses, Do returns its error without calling op;
-// otherwise op's value and error come back unchanged.
+// Do calls op with leave of a. If a refuses, Do returns its error without calling op;
+// otherwise it returns op's value and error unchanged. It tells a how the call was
+// answered, by the rules of [Permit.Outcome], and gives the Permit back when op
+// returns, panics or calls [runtime.Goexit].
 func Do[T any](ctx context.Context, a Acquirer, op func(context.Context) (T, error)) (T, error) {
 	permit, err := a.Acquire(ctx)
 	if err != nil {
@@ -12,7 +13,9 @@ func Do[T any](ctx context.Context, a Acquirer, op func(context.Context) (T, err
 		return zero, err
 	}
 	defer permit.Done()
-	return op(ctx)
+	v, err := op(ctx)
+	permit.returned(ctx, err)
+	return v, err
 }
 
 // Run is [Do] for an operation without a value.
@@ -22,10 +25,12 @@ func Run(ctx context.Context, a Acquirer, op func(context.Context) error) error 
 		return err
 	}
 	defer permit.Done()
-	return op(ctx)
+	err = op(ctx)
+	permit.returned(ctx, err)
+	return err
 }
 
-// Wrap returns fn with leave of a for each call.
+// Wrap returns a function that calls fn as [Do] does.
 func Wrap[In, T any](a Acquirer, fn func(context.Context, In) (T, error)) func(context.Context, In) (T, error) {
 	return func(ctx context.Context, in In) (T, error) {
 		return Do(ctx, a, func(ctx context.Context) (T, error) { return fn(ctx, in) })

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"github.com/belay-go/belay/ratelimit"
@@ -78,7 +79,7 @@ func ExampleLimiter_WaitN() {
 	fmt.Println(limiter.WaitN(context.Background(), 500))
 	// Output:
 	// <nil>
-	// ratelimit: not sent: ratelimit: more than the limit holds
+	// ratelimit: more than the limit holds
 }
 
 func ExampleLimiter_Take() {
@@ -215,6 +216,56 @@ func ExampleBulkhead_Allow() {
 	// true
 }
 
+// A tally counts calls that are under way, and those that failed.
+type tally struct{ underWay, failed atomic.Int64 }
+
+func (t *tally) Answered(_ uint64, o ratelimit.Outcome) {
+	if o == ratelimit.Failure {
+		t.failed.Add(1)
+	}
+}
+
+func (t *tally) Done(uint64) { t.underWay.Add(-1) }
+
+type acquirer func(context.Context) (ratelimit.Permit, error)
+
+func (f acquirer) Acquire(ctx context.Context) (ratelimit.Permit, error) { return f(ctx) }
+
+// A limit of one's own. This one lets important calls through at any time, and the
+// others only while few are under way.
+func ExampleNewPermit() {
+	calls := &tally{}
+	limit := acquirer(func(ctx context.Context) (ratelimit.Permit, error) {
+		if calls.underWay.Load() >= 10 && ratelimit.IsLowPriority(ctx) {
+			return ratelimit.Permit{}, ratelimit.ErrFull
+		}
+		calls.underWay.Add(1)
+		return ratelimit.NewPermit(calls, 0), nil
+	})
+	err := ratelimit.Run(context.Background(), limit, func(context.Context) error {
+		return errors.New("connection refused")
+	})
+	fmt.Println(err)
+
+	// What Run does, step by step:
+	call := func(ctx context.Context) error {
+		permit, err := limit.Acquire(ctx)
+		if err != nil {
+			return err
+		}
+		defer permit.Done()
+		err = errors.New("no route to host")
+		permit.Answered(permit.Outcome(ctx, err))
+		return err
+	}
+	fmt.Println(call(context.Background()))
+	fmt.Println(calls.underWay.Load(), "under way,", calls.failed.Load(), "failed")
+	// Output:
+	// connection refused
+	// no route to host
+	// 0 under way, 2 failed
+}
+
 // Large jobs take more places than small ones.
 func ExampleBulkhead_AllowN() {
 	memory := ratelimit.NewBulkhead(ratelimit.BulkheadConfig{Limit: 8})
@@ -225,7 +276,7 @@ func ExampleBulkhead_AllowN() {
 	large.Done()
 	// Output:
 	// <nil>
-	// ratelimit: not sent: ratelimit: no place is free
+	// ratelimit: no place is free
 }
 
 // Wrap makes a function that fits wherever the unlimited one did.

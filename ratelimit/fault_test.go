@@ -54,7 +54,7 @@ func TestFaults(t *testing.T) {
 					}
 					limiter := ratelimit.New(ratelimit.Config{Rate: 1e-3, Burst: 10})
 					bulkhead := ratelimit.NewBulkhead(ratelimit.BulkheadConfig{Limit: 1, Queue: -1})
-					tr := &ratelimit.Transport{Base: base, Limiter: limiter, Bulkhead: bulkhead}
+					tr := &ratelimit.Transport{Base: base, Limiter: limiter, Concurrency: bulkhead}
 					for n := range 2 {
 						ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 						req, _ := http.NewRequestWithContext(ctx, "GET", srv.URL(), nil)
@@ -109,9 +109,9 @@ func TestNoBurstAtRecovery(t *testing.T) {
 		}
 		base := srv.Transport()
 		tr := &ratelimit.Transport{
-			Base:     base,
-			Limiter:  ratelimit.New(ratelimit.Config{Rate: 10, Burst: 5}),
-			Bulkhead: ratelimit.NewBulkhead(ratelimit.BulkheadConfig{Limit: 50, Queue: 1000}),
+			Base:        base,
+			Limiter:     ratelimit.New(ratelimit.Config{Rate: 10, Burst: 5}),
+			Concurrency: ratelimit.NewBulkhead(ratelimit.BulkheadConfig{Limit: 50, Queue: 1000}),
 		}
 		send := func(timeout time.Duration) {
 			ctx, cancel := context.WithTimeout(t.Context(), timeout)

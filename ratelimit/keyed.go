@@ -16,6 +16,10 @@ import (
 
 // KeyedConfig describes a [Keyed].
 type KeyedConfig[K comparable] struct {
+	// Name is what the limit is called in events, errors, statistics and the header
+	// fields of [Decision.WriteHeader].
+	Name string
+
 	// Rate is the number of tokens per second for each key. It is required unless
 	// For is set. See [Config].
 	Rate rate.Limit
@@ -91,7 +95,7 @@ func NewKeyed[K comparable](cfg KeyedConfig[K]) *Keyed[K] {
 		panic(err.Error())
 	}
 	cfg = cfg.withDefaults()
-	k := &Keyed[K]{limit: cfg.For, epoch: time.Now(), seed: maphash.MakeSeed(), observe: cfg.Observe}
+	k := &Keyed[K]{limit: cfg.For, epoch: time.Now(), seed: maphash.MakeSeed(), observe: observer{cfg.Name, cfg.Observe}}
 	k.places, k.queues = max(0, cfg.Queue), map[K]*keyQueue{}
 	if cfg.For == nil {
 		k.terms = newTerms(cfg.Rate, cfg.Burst)

@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/time/rate"
 )
 
@@ -39,8 +40,8 @@ func FuzzKeyed(f *testing.F) {
 					tightAlone[key] = New(Config{Rate: lim, Burst: burst})
 				}
 				want, got := alone[key].Take(n), roomy.Take(key, n)
-				if got != want {
-					t.Fatalf("step %d, key %d: %+v, want %+v", i, key, got, want)
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Fatalf("step %d, key %d: %s", i, key, diff)
 				}
 				if r.IntN(50) == 0 {
 					roomy.Delete(key)

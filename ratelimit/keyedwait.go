@@ -20,20 +20,22 @@ func (k *Keyed[K]) Wait(ctx context.Context, key K) error { return k.WaitN(ctx, 
 // WaitN blocks until there are n tokens for key, and takes them. It returns an
 // [*Error] as [Limiter.WaitN] does. No tokens are always there; a negative n panics.
 func (k *Keyed[K]) WaitN(ctx context.Context, key K, n int) error {
-	check(n)
+	if check(n); k == nil {
+		return unlimited(ctx)
+	}
 	var err error
 	var since time.Time
 	switch {
 	case ctx.Err() != nil:
-		err = &Error{Cause: context.Cause(ctx)}
-	case k == nil || n == 0 || k.admit(key, n):
+		err = ended(k.observe.name, ctx)
+	case n == 0:
+		return nil
+	case k.admit(key, n):
 	default:
 		since = time.Now()
 		err = k.queue(ctx, key, n)
 	}
-	if k != nil && n > 0 {
-		k.observe.waited(ctx, n, since, err)
-	}
+	k.observe.waited(ctx, n, since, err)
 	return err
 }
 
@@ -67,18 +69,19 @@ func (k *Keyed[K]) queue(ctx context.Context, key K, n int) error {
 	if q == nil {
 		q = &keyQueue{terms: t}
 		q.line = line{
+			name:   k.observe.name,
 			places: k.places,
-			take: func(w *waiter) time.Duration {
+			takeLocked: func(w *waiter) time.Duration {
 				_, _, after := k.take(&q.terms, key, w.n)
 				return after
 			},
-			most: func() int {
+			mostLocked: func() int {
 				if q.terms.interval == 0 {
 					return math.MaxInt
 				}
 				return q.terms.burst
 			},
-			longest: func(ahead int64, n int) time.Duration {
+			longestLocked: func(ahead int64, n int) time.Duration {
 				fullAt, now, _ := k.take(&q.terms, key, 0)
 				return q.terms.cost(int(ahead)+n) + max(fullAt, now) - now - q.terms.full
 			},

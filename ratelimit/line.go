@@ -17,30 +17,38 @@ const (
 
 type lowKey struct{}
 
-// LowPriority returns a context whose calls wait behind those of all others: with
-// a [Limiter], a [Keyed] or a [Bulkhead], what waits is served in the order of its
-// coming, calls of low priority last. They do not starve: of eight calls that are
-// served while both kinds wait, at least one is of low priority.
+// LowPriority returns a context whose calls wait behind all others at a [Limiter], a
+// [Keyed] or a [Bulkhead]. Within a priority, calls are served in the order in which
+// they came. Calls of low priority do not starve: while both kinds wait, at least one
+// of eight calls that are served is of low priority.
 func LowPriority(ctx context.Context) context.Context {
 	return context.WithValue(ctx, lowKey{}, true)
+}
+
+// IsLowPriority reports whether ctx is, or derives from, what [LowPriority] returned.
+// It is for an [Acquirer] or a [Waiter] of your own.
+func IsLowPriority(ctx context.Context) bool {
+	low, _ := ctx.Value(lowKey{}).(bool)
+	return low
 }
 
 // A line is where calls wait for tokens or places. It takes for a call when its
 // turn comes, and not before: a call that leaves early has nothing to give back.
 type line struct {
+	name   string
 	places int // for calls that wait
 
-	// take takes for a call, or changes nothing and returns the time after which it
-	// is worth trying again; never, if that is not known. mu is held.
-	take func(*waiter) (after time.Duration)
-	// most is the greatest n that take can ever take. mu is held.
-	most func() int
-	// mark is told when the first call begins to wait and when none does any more;
-	// it may be nil. mu is held.
-	mark func(waiting bool)
-	// longest is how long a call for n waits at most behind calls for ahead if none
-	// is preferred to it later; nil: there is no telling.
-	longest func(ahead int64, n int) time.Duration
+	// takeLocked takes for a call, or changes nothing and returns the time after
+	// which it is worth trying again; never, if that is not known.
+	takeLocked func(*waiter) (after time.Duration)
+	// mostLocked is the greatest n that can ever be taken.
+	mostLocked func() int
+	// markLocked is told when the first call begins to wait and when none does any
+	// more; it may be nil.
+	markLocked func(waiting bool)
+	// longestLocked is how long a call for n waits at most behind calls for ahead if
+	// none is preferred to it later; nil: there is no telling.
+	longestLocked func(ahead int64, n int) time.Duration
 
 	waiting atomic.Int64 // changes with mu held
 	mu      sync.Mutex
@@ -72,7 +80,7 @@ func (w *waiter) weight() int64 { return min(int64(w.n), maxWeight) }
 // wait waits until enough was taken for w, or returns an *Error.
 func (l *line) wait(ctx context.Context, w *waiter) error {
 	w.end = make(chan error, 1)
-	w.low, _ = ctx.Value(lowKey{}).(bool)
+	w.low = IsLowPriority(ctx)
 	if err := l.join(ctx, w); err != nil {
 		return err
 	}
@@ -86,33 +94,33 @@ func (l *line) wait(ctx context.Context, w *waiter) error {
 		l.mu.Unlock()
 		return <-w.end
 	}
-	l.leave(w)
+	l.leaveLocked(w)
 	l.serveLocked()
 	l.mu.Unlock()
-	return &Error{Cause: context.Cause(ctx)}
+	return ended(l.name, ctx)
 }
 
 func (l *line) join(ctx context.Context, w *waiter) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if w.n > l.most() {
-		return &Error{Cause: ErrTooLarge}
+	if w.n > l.mostLocked() {
+		return &Error{Name: l.name, Cause: ErrTooLarge}
 	}
 	if l.waiting.Load() >= int64(l.places) {
 		// There may be no need for a place.
-		if l.waiting.Load() == 0 && l.take(w) <= 0 {
+		if l.waiting.Load() == 0 && l.takeLocked(w) <= 0 {
 			w.end <- nil
 			return nil
 		}
-		return &Error{Cause: ErrFull, after: l.estimate(w)}
+		return &Error{Name: l.name, Cause: ErrFull, after: l.estimateLocked(w)}
 	}
-	if deadline, ok := ctx.Deadline(); ok && l.longest != nil {
-		if after := l.estimate(w); time.Until(deadline) < after {
-			return &Error{Cause: ErrDeadline, after: after}
+	if deadline, ok := ctx.Deadline(); ok && l.longestLocked != nil {
+		if after := l.estimateLocked(w); time.Until(deadline) < after {
+			return &Error{Name: l.name, Cause: ErrDeadline, after: after}
 		}
 	}
-	if l.waiting.Add(1) == 1 && l.mark != nil {
-		l.mark(true)
+	if l.waiting.Add(1) == 1 && l.markLocked != nil {
+		l.markLocked(true)
 	}
 	w.queued = true
 	q := l.class(w)
@@ -123,22 +131,22 @@ func (l *line) join(ctx context.Context, w *waiter) error {
 	}
 	q.last = w
 	q.sum += w.weight()
-	if l.head() == w {
+	if l.headLocked() == w {
 		l.serveLocked()
 	}
 	return nil
 }
 
-// estimate returns longest for w, or 0 if there is no telling.
-func (l *line) estimate(w *waiter) time.Duration {
-	if l.longest == nil {
+// estimateLocked returns longestLocked for w, or 0 if there is no telling.
+func (l *line) estimateLocked(w *waiter) time.Duration {
+	if l.longestLocked == nil {
 		return 0
 	}
 	ahead := l.high.sum
 	if w.low {
 		ahead += l.low.sum
 	}
-	return max(0, l.longest(ahead, w.n))
+	return max(0, l.longestLocked(ahead, w.n))
 }
 
 // sum is what all want that wait.
@@ -155,11 +163,11 @@ func (l *line) sum() int64 {
 func (l *line) estimateNew(n int) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.estimate(&waiter{n: n})
+	return l.estimateLocked(&waiter{n: n})
 }
 
-// leave takes w out of its queue.
-func (l *line) leave(w *waiter) {
+// leaveLocked takes w out of its queue.
+func (l *line) leaveLocked(w *waiter) {
 	q := l.class(w)
 	if w.prev != nil {
 		w.prev.next = w.next
@@ -173,8 +181,8 @@ func (l *line) leave(w *waiter) {
 	}
 	w.prev, w.next, w.queued = nil, nil, false
 	q.sum -= w.weight()
-	if l.waiting.Add(-1) == 0 && l.mark != nil {
-		l.mark(false)
+	if l.waiting.Add(-1) == 0 && l.markLocked != nil {
+		l.markLocked(false)
 	}
 }
 
@@ -185,8 +193,8 @@ func (l *line) class(w *waiter) *queue {
 	return &l.high
 }
 
-// head returns the waiter whose turn is next, or nil.
-func (l *line) head() *waiter {
+// headLocked returns the waiter whose turn is next, or nil.
+func (l *line) headLocked() *waiter {
 	if l.low.first != nil && (l.high.first == nil || l.passed >= maxPassed) {
 		return l.low.first
 	}
@@ -206,14 +214,14 @@ func (l *line) serveLocked() {
 		l.timer = nil // one that is kept would bind an idle line to a synctest bubble
 	}
 	for {
-		w := l.head()
+		w := l.headLocked()
 		if w == nil {
 			return
 		}
 		var err error
-		if w.n > l.most() { // since the limit was lowered
-			err = &Error{Cause: ErrTooLarge}
-		} else if after := l.take(w); after == never {
+		if w.n > l.mostLocked() { // since the limit was lowered
+			err = &Error{Name: l.name, Cause: ErrTooLarge}
+		} else if after := l.takeLocked(w); after == never {
 			return
 		} else if after > 0 {
 			l.timer = time.AfterFunc(after, l.serve)
@@ -224,7 +232,7 @@ func (l *line) serveLocked() {
 		} else {
 			l.passed++
 		}
-		l.leave(w)
+		l.leaveLocked(w)
 		w.end <- err
 	}
 }

@@ -181,7 +181,7 @@ func TestBulkheadIsLinearizable(t *testing.T) {
 	const places = 5
 	checkOrder(t, level{places, places}, func() func(*caller) {
 		b := NewBulkhead(BulkheadConfig{Limit: places})
-		held := make(chan Permit, 100)
+		held := make(chan *Permit, 100)
 		return func(c *caller) {
 			n := 1 + c.IntN(3)
 			choice := c.IntN(6)
@@ -189,7 +189,7 @@ func TestBulkheadIsLinearizable(t *testing.T) {
 				select {
 				case p := <-held:
 					c.call(func() ([]any, func(*level) bool) {
-						n := int(p.n)
+						n := int(p.lease)
 						p.Done()
 						return []any{"Done", n}, func(at *level) bool { at.tokens += n; return true }
 					})
@@ -214,7 +214,7 @@ func TestBulkheadIsLinearizable(t *testing.T) {
 				default:
 					p, err := b.AllowN(n)
 					if err == nil {
-						held <- p
+						held <- &p
 					}
 					return []any{"AllowN", n, err}, func(at *level) bool { return at.take(n) == (err == nil) }
 				}

@@ -51,66 +51,11 @@ package ratelimit
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"sync/atomic"
 	"time"
 )
-
-// Why a call was refused. Apart from ErrLimited they are the Cause of an [Error].
-var (
-	// ErrLimited is found by [errors.Is] in every refusal.
-	ErrLimited = errors.New("ratelimit: limited")
-	// ErrDeadline says that the call's turn would come after the context's
-	// deadline, which itself has not passed.
-	ErrDeadline = errors.New("ratelimit: no token before the deadline")
-	// ErrFull says that there was no place: none in the queue or, for a call that
-	// does not wait, none in the [Bulkhead].
-	ErrFull = errors.New("ratelimit: no place is free")
-	// ErrTooLarge says that the call asks for more than can ever be had at once.
-	ErrTooLarge = errors.New("ratelimit: more than the limit holds")
-)
-
-// Error is a refusal: the call was not made.
-type Error struct {
-	// Cause is ErrDeadline, ErrFull, ErrTooLarge, the cause of the context's end, or
-	// the error of a foreign Waiter or Acquirer.
-	Cause error
-
-	after time.Duration
-}
-
-func (e *Error) Error() string {
-	if e.after > 0 {
-		return fmt.Sprintf("%v (next in %v)", e.Cause, e.after)
-	}
-	return fmt.Sprintf("ratelimit: not sent: %v", e.Cause)
-}
-
-// Is reports whether target is [ErrLimited].
-func (e *Error) Is(target error) bool { return target == ErrLimited }
-
-// Unwrap returns Cause.
-func (e *Error) Unwrap() error { return e.Cause }
-
-// Rejected reports true: this process refused the call and sent nothing.
-func (e *Error) Rejected() bool { return true }
-
-// Timeout reports whether a deadline was the reason.
-func (e *Error) Timeout() bool {
-	if t, ok := errors.AsType[interface {
-		error
-		Timeout() bool
-	}](e.Cause); ok {
-		return t.Timeout()
-	}
-	return e.Cause == ErrDeadline
-}
-
-// RetryAfter returns how long it would have taken, at the time of the refusal,
-// to be let through; 0 if that is not known.
-func (e *Error) RetryAfter() time.Duration { return e.after }
 
 // A Limiter lets calls through at a limited rate. It is safe for concurrent use,
 // starts no goroutine, and needs no Close. A nil *Limiter has no limit. Make it
@@ -131,18 +76,18 @@ func New(cfg Config) *Limiter {
 		panic(err.Error())
 	}
 	cfg = cfg.withDefaults()
-	l := &Limiter{epoch: time.Now(), observe: cfg.Observe}
+	l := &Limiter{epoch: time.Now(), observe: observer{cfg.Name, cfg.Observe}}
 	b := &bucket{terms: newTerms(cfg.Rate, cfg.Burst)}
 	if cfg.StartEmpty {
 		b.fullAt.Store(int64(b.full))
 	}
 	l.bucket.Store(b)
-	l.line.places = max(0, cfg.Queue)
-	l.line.take = func(w *waiter) (after time.Duration) {
-		w.receipt, after = l.pay(w.n)
+	l.line.name, l.line.places = cfg.Name, max(0, cfg.Queue)
+	l.line.takeLocked = func(w *waiter) (after time.Duration) {
+		w.receipt, after = l.payLocked(w.n)
 		return after
 	}
-	l.line.most, l.line.longest = l.most, l.longest
+	l.line.mostLocked, l.line.longestLocked = l.most, l.longest
 	return l
 }
 
@@ -179,19 +124,19 @@ func (l *Limiter) Wait(ctx context.Context) error { return l.WaitN(ctx, 1) }
 // once if n is more than Burst, if it would take longer than to the deadline of ctx,
 // or if the queue is full, and when ctx ends first.
 func (l *Limiter) WaitN(ctx context.Context, n int) error {
-	check(n)
+	if check(n); l == nil {
+		return unlimited(ctx)
+	}
 	if ctx.Err() != nil {
-		err := &Error{Cause: context.Cause(ctx)}
-		if l != nil {
-			l.observe.waited(ctx, n, time.Time{}, err)
-		}
+		err := ended(l.observe.name, ctx)
+		l.observe.waited(ctx, n, time.Time{}, err)
 		return err
 	}
-	if l == nil || n == 0 {
+	if n == 0 {
 		return nil
 	}
 	if l.admit(n) {
-		if l.observe != nil {
+		if l.observe.tell != nil {
 			l.observe.waited(ctx, n, time.Time{}, nil)
 		}
 		return nil
@@ -201,7 +146,7 @@ func (l *Limiter) WaitN(ctx context.Context, n int) error {
 
 func (l *Limiter) queue(ctx context.Context, w *waiter) error {
 	var since time.Time
-	if l.observe != nil {
+	if l.observe.tell != nil {
 		since = time.Now()
 	}
 	err := l.line.wait(ctx, w)

@@ -401,7 +401,7 @@ func TestWaitFailsAtOnce(t *testing.T) {
 		if !ok || !errors.Is(err, ErrLimited) || !errors.Is(err, ErrDeadline) || !e.Rejected() || !e.Timeout() || e.RetryAfter() != time.Second {
 			t.Errorf("error %#v", err)
 		}
-		if got, want := err.Error(), "ratelimit: no token before the deadline (next in 1s)"; got != want {
+		if got, want := err.Error(), "ratelimit: no token before the deadline, try again in 1s"; got != want {
 			t.Errorf("text %q, want %q", got, want)
 		}
 		// Behind another waiter it takes two seconds.

@@ -112,7 +112,7 @@ func TestTransportHoldsPlace(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bulkhead := ratelimit.NewBulkhead(ratelimit.BulkheadConfig{Limit: 1, Queue: -1})
-			rt := &ratelimit.Transport{Bulkhead: bulkhead, Base: roundTrip(func(*http.Request) (*http.Response, error) {
+			rt := &ratelimit.Transport{Concurrency: bulkhead, Base: roundTrip(func(*http.Request) (*http.Response, error) {
 				return &http.Response{StatusCode: 200, Body: &body{Reader: strings.NewReader("abc")}}, nil
 			})}
 			req, _ := http.NewRequestWithContext(t.Context(), "GET", "http://a.test/", nil)
@@ -149,7 +149,7 @@ func TestTransportGivesPlaceBack(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			bulkhead := ratelimit.NewBulkhead(ratelimit.BulkheadConfig{Limit: 1})
-			rt := &ratelimit.Transport{Bulkhead: bulkhead, Base: tt.base, Wait: tt.wait}
+			rt := &ratelimit.Transport{Concurrency: bulkhead, Base: tt.base, Wait: tt.wait}
 			req, _ := http.NewRequestWithContext(t.Context(), "GET", "http://a.test/", nil)
 			func() {
 				defer func() { recover() }()
@@ -173,7 +173,7 @@ func TestTransportForeignAcquirer(t *testing.T) {
 	errForeign := errors.New("foreign")
 	b := &body{Reader: strings.NewReader("x")}
 	req, _ := http.NewRequestWithContext(t.Context(), "POST", "http://a.test/", b)
-	rt := &ratelimit.Transport{Base: ok, Bulkhead: acquireFunc(func(context.Context) (ratelimit.Permit, error) {
+	rt := &ratelimit.Transport{Base: ok, Concurrency: acquireFunc(func(context.Context) (ratelimit.Permit, error) {
 		return ratelimit.Permit{}, errForeign
 	})}
 	_, err := rt.RoundTrip(req)

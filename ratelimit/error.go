@@ -1,0 +1,110 @@
+package ratelimit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+)
+
+// Why a call was refused. All but ErrLimited are the Cause of an [Error].
+var (
+	// ErrLimited is found by [errors.Is] in every refusal.
+	ErrLimited = errors.New("ratelimit: limited")
+	// ErrDeadline says that the turn of the call would come after the deadline of its
+	// context. The deadline itself has not passed.
+	ErrDeadline = errors.New("ratelimit: no token before the deadline")
+	// ErrFull says that there was no place: none in the queue or, for a call that
+	// does not wait, none in the [Bulkhead].
+	ErrFull = errors.New("ratelimit: no place is free")
+	// ErrTooLarge says that the call asks for more than can ever be had at once.
+	ErrTooLarge = errors.New("ratelimit: more than the limit holds")
+)
+
+// Error is a refusal: the call was not made. Calls may share an Error; it must not be
+// changed.
+type Error struct {
+	// Name is that of the limit, as its Config has it.
+	Name string
+	// Cause is ErrDeadline, ErrFull, ErrTooLarge, the cause of the context's end, or
+	// the error of a foreign Waiter or Acquirer.
+	Cause error
+
+	after time.Duration
+}
+
+func (e *Error) Error() string {
+	text := "ratelimit"
+	if e.Name != "" {
+		text = fmt.Sprintf("ratelimit %q", e.Name)
+	}
+	switch e.Cause {
+	case ErrDeadline, ErrFull, ErrTooLarge:
+		text += strings.TrimPrefix(e.Cause.Error(), "ratelimit")
+	default:
+		text = fmt.Sprintf("%s: refused: %v", text, e.Cause)
+	}
+	if e.after > 0 {
+		text = fmt.Sprintf("%s, try again in %v", text, e.after)
+	}
+	return text
+}
+
+// Is reports whether target is [ErrLimited].
+func (e *Error) Is(target error) bool { return target == ErrLimited }
+
+// Unwrap returns Cause.
+func (e *Error) Unwrap() error { return e.Cause }
+
+// Rejected reports true: this process refused the call and sent nothing.
+func (e *Error) Rejected() bool { return true }
+
+// Retryable reports whether it is known when the call would have been let through:
+// after RetryAfter another attempt can succeed.
+func (e *Error) Retryable() bool {
+	if e.after > 0 {
+		return true
+	}
+	r, ok := errors.AsType[interface {
+		error
+		Retryable() bool
+	}](e.Cause)
+	return ok && r.Retryable()
+}
+
+// Timeout reports whether a deadline was the reason.
+func (e *Error) Timeout() bool {
+	t, ok := errors.AsType[interface {
+		error
+		Timeout() bool
+	}](e.Cause)
+	return ok && t.Timeout() || e.Cause == ErrDeadline
+}
+
+// RetryAfter returns how long it would have taken, at the time of the refusal, until
+// the call was let through; 0 if that is not known.
+func (e *Error) RetryAfter() time.Duration { return e.after }
+
+// LogValue implements [slog.LogValuer]. It shows only what applies.
+func (e *Error) LogValue() slog.Value {
+	attrs := append(named(e.Name), slog.Any("cause", e.Cause))
+	if e.after > 0 {
+		attrs = append(attrs, slog.Duration("retry_after", e.after))
+	}
+	return slog.GroupValue(attrs...)
+}
+
+// unlimited is what waiting for no limit comes to.
+func unlimited(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return ended("", ctx)
+	}
+	return nil
+}
+
+// ended is the refusal of a call whose context has ended.
+func ended(name string, ctx context.Context) error {
+	return &Error{Name: name, Cause: context.Cause(ctx)}
+}
