@@ -80,7 +80,7 @@ type plan struct {
 	timed  bool // some part has a Timeout
 	counts []counts
 
-	calls, failed, partial atomic.Uint64
+	begun, calls, failed, partial, refused, dropped atomic.Uint64
 }
 
 // counts are how a part has ended, by Status.
@@ -189,10 +189,10 @@ func (p *plan) connect(i int) {
 	}
 }
 
-// Override returns a copy of f in which the part of that name calls fn instead, with
-// counters of its own. It is meant for tests: package facadetest makes its
-// arguments from handles, so that the compiler checks them. It panics if
-// there is no such part, and a value of another type than the part's is an error.
+// Override returns a copy of f in which the part of that name calls fn instead. The
+// copy has counters of its own. Override is for tests: package facadetest makes its
+// arguments from handles, so that the compiler checks them. It panics if there is no
+// such part. A value that does not have the part's type fails the part.
 func (f *Facade[In, Out]) Override(part string, fn func(context.Context) (any, error)) *Facade[In, Out] {
 	i := slices.IndexFunc(f.plan.nodes, func(n node) bool { return n.name == part })
 	if i < 0 {

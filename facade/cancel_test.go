@@ -175,7 +175,7 @@ func TestEndedContext(t *testing.T) {
 	if !errors.Is(err, errWrong) || !err.(*facade.Error).Rejected() || observed.Err != err {
 		t.Errorf("got %v, observed %v", err, observed)
 	}
-	if s := f.Stats(); s.Calls != 1 || s.Failed != 1 {
+	if s := f.Stats(); s.Calls != 0 || s.Refused != 1 {
 		t.Errorf("counted %+v", s)
 	}
 }

@@ -2,6 +2,7 @@ package facade
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -9,11 +10,11 @@ import (
 )
 
 // Chain returns a function that calls fns one after the other until one succeeds: a
-// primary, a cache, a default. Those after the first are called even if a deadline
-// has passed, as some need no time, but not if the context was cancelled. In a plan,
-// a part that took a second choice has FellBack, with the errors before it.
+// primary, a cache, a default. The later ones are called even if a deadline has passed,
+// because some need no time, but not if the context was cancelled. In a plan, a part
+// that took a later one has FellBack, with the errors of those before.
 //
-// The error is those of all. Chain panics if fns is empty or one is nil.
+// If all fail, the error is those of all. Chain panics if fns is empty or one is nil.
 func Chain[In, T any](fns ...func(context.Context, In) (T, error)) func(context.Context, In) (T, error) {
 	mustHave("Chain", fns)
 	return func(ctx context.Context, in In) (T, error) {
@@ -33,22 +34,22 @@ func Chain[In, T any](fns ...func(context.Context, In) (T, error)) func(context.
 	}
 }
 
-// LastGood returns a function that calls fn, and where that fails returns the last
-// value it had for the same input, unless it is older than maxAge (0: of any age) or
-// the context was cancelled. It remembers the values of the size inputs that were
-// asked for last. They are shared: nobody must change them. In a plan, a part
-// that took an old value has FellBack, with fn's error, and is not undone.
+// LastGood returns a function that calls fn. If fn fails, the function returns the last
+// value that fn had for the same input, unless the value is older than maxAge (0: of any
+// age) or the context was cancelled. It keeps a value each for at most maxKeys inputs,
+// those that were asked for last. Values are shared: nobody must change them. In a
+// plan, a part that took an old value has FellBack, with fn's error, and is not undone.
 //
-// LastGood panics if size is less than 1 or fn is nil.
-func LastGood[In comparable, T any](size int, maxAge time.Duration, fn func(context.Context, In) (T, error)) func(context.Context, In) (T, error) {
+// LastGood panics if maxKeys is less than 1 or fn is nil.
+func LastGood[In comparable, T any](maxKeys int, maxAge time.Duration, fn func(context.Context, In) (T, error)) func(context.Context, In) (T, error) {
 	mustHave("LastGood", []func(context.Context, In) (T, error){fn})
 	type good struct {
 		value T
 		at    time.Time
 	}
-	lru, err := simplelru.NewLRU[In, good](size, nil)
+	lru, err := simplelru.NewLRU[In, good](maxKeys, nil)
 	if err != nil {
-		panic("facade: LastGood: " + err.Error())
+		panic(fmt.Sprintf("facade: LastGood with maxKeys of %d, want 1 or more", maxKeys))
 	}
 	var mu sync.Mutex
 	return func(ctx context.Context, in In) (T, error) {
@@ -80,11 +81,15 @@ func serve(ctx context.Context, cause error, stale bool) {
 	if cause == nil {
 		return
 	}
-	if c, ok := ctx.Value(partKey{}).(*cell); ok {
-		c.run.mu.Lock()
-		c.more().served, c.rare.stale = cause, stale
-		c.run.mu.Unlock()
+	if c := whose(ctx); c != nil {
+		c.served(cause, mayHaveActed(cause), stale)
 	}
+}
+
+func (c *cell) served(cause error, acted, stale bool) {
+	c.run.mu.Lock()
+	defer c.run.mu.Unlock()
+	c.more().served, c.rare.acted, c.rare.stale = cause, acted, stale
 }
 
 // mustHave panics unless all functions are there.

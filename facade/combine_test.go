@@ -269,7 +269,7 @@ func TestCombinatorsPanic(t *testing.T) {
 		"facade: Each: a function is nil":                func() { facade.Each[int, int](1, nil, nil) },
 		"facade: Chain of no functions":                  func() { facade.Chain[int, int]() },
 		"facade: LastGood: a function is nil":            func() { facade.LastGood[int, int](1, 0, nil) },
-		"facade: LastGood: must provide a positive size": func() { facade.LastGood(0, 0, one) },
+		"facade: LastGood with maxKeys of 0, want 1 or more": func() { facade.LastGood(0, 0, one) },
 		"facade: Config.Limit is -1, want 1 or more, or 0 for none\nfacade: Config.UndoTimeout is -1ns, want more than 0, or 0 for the default": func() { facade.New[int](facade.Config{Limit: -1, UndoTimeout: -1}) },
 	} {
 		if value, _ := crash(f); value != want {

@@ -8,23 +8,23 @@ import (
 	"time"
 )
 
-// Config describes a [Plan]. The zero value is a good one.
+// Config describes a [Plan]. The zero value means the defaults.
 type Config struct {
 	// Name stands in errors and events.
 	Name string
 
-	// Limit is the largest number of parts of one call that run at a time. A part
-	// that waits for others does not count, nor does one left behind. 0 means no
-	// limit.
+	// Limit is the largest number of parts of one call that run at a time. Parts
+	// that wait for others, and parts that were left behind, do not count. 0 means
+	// no limit.
 	Limit int
 
-	// UndoTimeout bounds the undoing of a call that has failed. Each undo gets an
-	// equal share of what is left of it. 0 means 10 seconds.
+	// UndoTimeout bounds the time for undoing a call that has failed. Each undo gets
+	// an equal share of what is left of it. 0 means 10 seconds.
 	UndoTimeout time.Duration
 
-	// Observe is called when a call ends, on the caller's goroutine and with its
-	// context, and when a function that a call has left behind returns, on its
-	// goroutine. nil means not at all.
+	// Observe is called when a call ends, on the caller's goroutine, and when
+	// something ends that a call has left behind, on the goroutine of that. Its
+	// context is the caller's. nil means that nobody is told.
 	Observe func(context.Context, Event) `json:"-"`
 }
 

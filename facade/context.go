@@ -24,40 +24,7 @@ type lazy struct {
 	stop    context.CancelFunc
 }
 
-// derive is called with the lock held.
-func (l *lazy) derive() context.Context {
-	if l.derived != nil {
-		return l.derived
-	}
-	if l.deadline.IsZero() {
-		l.derived, l.end = context.WithCancelCause(l.parent)
-	} else {
-		l.derived, l.stop = context.WithDeadlineCause(l.above(), l.deadline, &l.up)
-	}
-	if l.ended != nil {
-		l.finish()
-	}
-	return l.derived
-}
-
-// above returns what the run's context has derived.
-func (l *lazy) above() context.Context {
-	r := l.parent.(*lazy)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.derive()
-}
-
-// finish ends what is derived. It is called with the lock held.
-func (l *lazy) finish() {
-	switch {
-	case l.end != nil:
-		l.end(l.ended)
-	case l.stop != nil:
-		l.stop()
-	}
-}
-
+// Deadline returns that of the part, or else the caller's.
 func (l *lazy) Deadline() (time.Time, bool) {
 	if l.deadline.IsZero() {
 		return l.parent.Deadline()
@@ -65,30 +32,33 @@ func (l *lazy) Deadline() (time.Time, bool) {
 	return l.deadline, true
 }
 
+// Done returns the channel of what is derived.
 func (l *lazy) Done() <-chan struct{} {
 	l.mu.Lock()
-	c := l.derive()
-	l.mu.Unlock()
-	return c.Done()
+	defer l.mu.Unlock()
+	return l.deriveLocked().Done()
 }
 
+// Err derives nothing as long as there is no end.
 func (l *lazy) Err() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.derived == nil && l.ended == nil && l.parent.Err() == nil && (l.deadline.IsZero() || time.Now().Before(l.deadline)) {
 		return nil
 	}
-	return l.derive().Err()
+	return l.deriveLocked().Err()
 }
 
-func (l *lazy) Value(key any) any {
+// Value also finds what package context looks for: its own, that is derived.
+func (l *lazy) Value(key any) any { return l.base().Value(key) }
+
+func (l *lazy) base() context.Context {
 	l.mu.Lock()
-	c := l.derived
-	l.mu.Unlock()
-	if c == nil {
-		c = l.parent
+	defer l.mu.Unlock()
+	if l.derived != nil {
+		return l.derived
 	}
-	return c.Value(key) // package context looks for its own
+	return l.parent
 }
 
 // cancel ends l, unless it has ended.
@@ -97,12 +67,43 @@ func (l *lazy) cancel(cause error) {
 	defer l.mu.Unlock()
 	if l.ended == nil {
 		l.ended = cause
-		l.finish()
+		l.finishLocked()
 	}
 }
 
 // expired reports whether it was the deadline that ended l.
 func (l *lazy) expired() bool { return l.Err() == context.DeadlineExceeded }
+
+func (l *lazy) deriveLocked() context.Context {
+	if l.derived != nil {
+		return l.derived
+	}
+	if l.deadline.IsZero() {
+		l.derived, l.end = context.WithCancelCause(l.parent)
+	} else {
+		l.derived, l.stop = context.WithDeadlineCause(l.parent.(*lazy).derive(), l.deadline, &l.up)
+	}
+	if l.ended != nil {
+		l.finishLocked()
+	}
+	return l.derived
+}
+
+func (l *lazy) derive() context.Context {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.deriveLocked()
+}
+
+// finishLocked ends what is derived.
+func (l *lazy) finishLocked() {
+	switch {
+	case l.end != nil:
+		l.end(l.ended)
+	case l.stop != nil:
+		l.stop()
+	}
+}
 
 func (c *cell) context() *lazy {
 	if c.timed != nil {
@@ -110,6 +111,8 @@ func (c *cell) context() *lazy {
 	}
 	return &c.run.ctx
 }
+
+// A cell is the context of its part's function.
 
 func (c *cell) Deadline() (time.Time, bool) { return c.context().Deadline() }
 func (c *cell) Err() error                  { return c.context().Err() }
@@ -119,11 +122,11 @@ func (c *cell) Err() error                  { return c.context().Err() }
 func (c *cell) Done() <-chan struct{} {
 	l := c.context()
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	d := l.derived
 	if d == nil {
-		d = l.derive()
+		d = l.deriveLocked()
 	}
-	l.mu.Unlock()
 	return d.Done()
 }
 
@@ -133,3 +136,20 @@ func (c *cell) Value(key any) any {
 	}
 	return c.context().Value(key)
 }
+
+// whose returns the cell of the part that ctx was made for, or nil.
+func whose(ctx context.Context) *cell {
+	c, _ := ctx.Value(partKey{}).(*cell)
+	return c
+}
+
+func (c *cell) index() int32 {
+	for i := range c.run.cells {
+		if c == &c.run.cells[i] {
+			return int32(i)
+		}
+	}
+	panic("facade: a cell of another call")
+}
+
+func (c *cell) name() string { return c.run.plan.nodes[c.index()].name }

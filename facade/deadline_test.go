@@ -28,7 +28,7 @@ func TestDeadlineGivesAPartialResult(t *testing.T) {
 		})
 		begin := time.Now()
 		got, err := build(t, p, missing).Call(within(t, time.Second), 0)
-		want := "reviews failed: no answer within 1s; stock fell back: no answer within 1s; recommended fell back: no answer within 1s"
+		want := "reviews failed: no answer within 1s; stock fell back: no answer within 1s (its context ended after 990ms); recommended fell back: no answer within 1s"
 		if got != want || err != nil {
 			t.Errorf("got %q, %v\nwant %q", got, err, want)
 		}

@@ -9,9 +9,9 @@ import (
 )
 
 // Each returns a function that calls fn for each of its inputs, at most limit at a
-// time, and returns the values in the order of the inputs. If a call fails, those
-// under way are cancelled, no others begin, and the values that are there go to
-// discard. A discard of nil closes values that are an [io.Closer].
+// time, and returns the values in the order of the inputs. If a call fails, no others
+// begin, those that run are cancelled, and the values that are there go to discard. A
+// discard of nil closes values that are an [io.Closer].
 //
 // Each waits for all calls, one of which is always on the caller's goroutine. A
 // panic of fn is the caller's. Each panics if limit is less than 1 or fn is nil.
@@ -88,7 +88,7 @@ func (e *each[In, T]) work() {
 		} else {
 			e.exits = true
 		}
-		e.fail(err)
+		e.failLocked(err)
 	}()
 	for i := e.take(); i >= 0; i = e.take() {
 		v, err := e.fn(e.ctx, e.ins[i])
@@ -96,7 +96,7 @@ func (e *each[In, T]) work() {
 		if err == nil {
 			e.values[i], e.done[i] = v, true
 		} else {
-			e.fail(fmt.Errorf("item %d: %w", i, err))
+			e.failLocked(fmt.Errorf("item %d: %w", i, err))
 		}
 		e.mu.Unlock()
 	}
@@ -108,7 +108,7 @@ func (e *each[In, T]) take() int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.next < len(e.ins) && e.ctx.Err() != nil {
-		e.fail(context.Cause(e.ctx))
+		e.failLocked(context.Cause(e.ctx))
 	}
 	if e.err != nil || e.next == len(e.ins) {
 		return -1
@@ -117,8 +117,7 @@ func (e *each[In, T]) take() int {
 	return e.next - 1
 }
 
-// fail is called with the lock held.
-func (e *each[In, T]) fail(err error) {
+func (e *each[In, T]) failLocked(err error) {
 	if e.err == nil {
 		e.err = err
 		e.cancel(err)

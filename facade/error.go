@@ -1,13 +1,36 @@
 package facade
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"log/slog"
 	"strings"
-	"time"
 )
+
+// Why a part has no value of its own, or a call no good end.
+var (
+	// ErrTimeout says that a part's time was up. Such errors are
+	// [context.DeadlineExceeded], too.
+	ErrTimeout = errors.New("facade: no answer in time")
+	// ErrNoBudget says that a part was not called, because less time was left
+	// than it Expects to take.
+	ErrNoBudget = errors.New("facade: not enough time left to begin")
+	// ErrSkipped says that a part was not called, because one that it needs
+	// has no value.
+	ErrSkipped = errors.New("facade: skipped")
+	// ErrNotNeeded says that a part was not called, because its condition is
+	// false. Nothing is wrong then.
+	ErrNotNeeded = errors.New("facade: not needed")
+	// ErrIncomplete is found in the error of a call that has failed and was not
+	// undone as a whole: an undo failed, an outcome is unknown, or a pivot had
+	// been passed. Retryable() is false for it.
+	ErrIncomplete error = incomplete{}
+)
+
+type incomplete struct{}
+
+func (incomplete) Error() string   { return "facade: not everything could be undone" }
+func (incomplete) Retryable() bool { return false }
 
 // Error is what a call that has failed returns. [errors.Is] and [errors.As] find the
 // errors of the part and of the undos, and [ErrIncomplete] where something is left.
@@ -16,7 +39,7 @@ type Error struct {
 	Part    string   // that failed; "" for assemble and the caller's context
 	Err     error    // its error
 	Others  []Reason // the other parts that have no value of their own
-	Undone  []string // parts, in that order
+	Undone  []string // parts, in the order in which they were undone
 	Undo    []error  // of undos that failed
 	Unknown []string // parts that may have been done, and were not undone
 
@@ -24,6 +47,8 @@ type Error struct {
 	called  bool
 }
 
+// Error returns everything but Others. A panic that is part of it is on the same line,
+// without its stack.
 func (e *Error) Error() string {
 	var s strings.Builder
 	s.WriteString(label(e.Name, e.Part))
@@ -55,11 +80,13 @@ func label(name, part string) string {
 // Undo.
 func (e *Error) Unwrap() []error {
 	var errs []error
-	if e.pivoted || len(e.Unknown)+len(e.Undo) > 0 {
+	if e.incomplete() {
 		errs = append(errs, ErrIncomplete)
 	}
 	return append(append(errs, e.Err), e.Undo...)
 }
+
+func (e *Error) incomplete() bool { return e.pivoted || len(e.Unknown)+len(e.Undo) > 0 }
 
 // Rejected reports whether no part was called at all.
 func (e *Error) Rejected() bool { return !e.called }
@@ -76,109 +103,43 @@ func (e *Error) Timeout() bool {
 	return ok && t.Timeout()
 }
 
-// PanicError is what Call panics with if a part has, on whichever goroutine.
-type PanicError struct {
-	Part  string // of the plan; of [First], [Quorum] and [Each] outside of one: ""
-	Value any    // of the panic
-	Stack []byte // of the goroutine that panicked
-	Err   *Error // how the call ended; nil outside of one
-}
-
-// newPanicError names the part in what one of its goroutines has panicked with.
-func newPanicError(part string, value any, stack []byte) *PanicError {
-	if p, ok := value.(*PanicError); ok {
-		if p.Part != "" {
-			part += "/" + p.Part
-		}
-		return &PanicError{Part: part, Value: p.Value, Stack: p.Stack}
+// LogValue returns the fields that are set, as a group.
+func (e *Error) LogValue() slog.Value {
+	attrs := named(e.Name, e.Part)
+	attrs = append(attrs, slog.Any("err", e.Err))
+	if len(e.Others) > 0 {
+		attrs = append(attrs, slog.Any("others", texts(e.Others)))
 	}
-	return &PanicError{Part: part, Value: value, Stack: stack}
-}
-
-func (e *PanicError) Error() string {
-	return fmt.Sprintf("%s: panic: %v\n\n%s", label("", e.Part), e.Value, e.Stack)
-}
-
-// Unwrap returns the panic's value, if that is an error, and Err.
-func (e *PanicError) Unwrap() []error {
-	var errs []error
-	if err, ok := e.Value.(error); ok {
-		errs = append(errs, err)
+	if len(e.Undone) > 0 {
+		attrs = append(attrs, slog.Any("undone", e.Undone))
 	}
-	if e.Err != nil {
-		errs = append(errs, e.Err)
+	if len(e.Undo) > 0 {
+		attrs = append(attrs, slog.Any("undo", texts(e.Undo)))
 	}
-	return errs
-}
-
-var errExit = errors.New("facade: runtime.Goexit was called")
-
-// timeout says that a time was up. err is what the function said then.
-type timeout struct {
-	after time.Duration
-	err   error
-}
-
-func (e *timeout) Error() string { return fmt.Sprintf("no answer within %v", e.after) }
-func (e *timeout) Timeout() bool { return true }
-func (e *timeout) Unwrap() error { return e.err }
-func (e *timeout) Is(target error) bool {
-	return target == ErrTimeout || target == context.DeadlineExceeded
-}
-
-// skipped says that a part has no value that another needs.
-type skipped struct {
-	part string
-	err  error
-}
-
-func (e *skipped) Error() string        { return e.part + " has no value" }
-func (e *skipped) Unwrap() error        { return e.err }
-func (e *skipped) Is(target error) bool { return target == ErrSkipped }
-
-// stopped is why the contexts of the other parts end: the call has failed.
-type stopped struct {
-	name, part string
-	err        error
-}
-
-func (e *stopped) Error() string { return fmt.Sprintf("%s: %v", label(e.name, e.part), e.err) }
-func (e *stopped) Unwrap() error { return e.err }
-
-// fallbackError says that the fallback has failed, too.
-type fallbackError struct{ err, fallback error }
-
-func (e *fallbackError) Error() string   { return fmt.Sprintf("%v; fallback: %v", e.err, e.fallback) }
-func (e *fallbackError) Unwrap() []error { return []error{e.err, e.fallback} }
-
-type undoError struct {
-	part string
-	err  error
-}
-
-func (e *undoError) Error() string { return fmt.Sprintf("undo of %s: %v", e.part, e.err) }
-func (e *undoError) Unwrap() error { return e.err }
-
-// join is errors.Join on one line. A single error is returned as it is.
-func join(errs []error) error {
-	errs = slices.DeleteFunc(errs, func(err error) bool { return err == nil })
-	switch len(errs) {
-	case 0:
-		return nil
-	case 1:
-		return errs[0]
+	if len(e.Unknown) > 0 {
+		attrs = append(attrs, slog.Any("unknown", e.Unknown))
 	}
-	return &joined{errs}
+	if e.incomplete() {
+		attrs = append(attrs, slog.Bool("incomplete", true))
+	}
+	return slog.GroupValue(attrs...)
 }
 
-type joined struct{ errs []error }
-
-func (e *joined) Unwrap() []error { return e.errs }
-
-func (e *joined) Error() string {
-	var s []string
-	for _, err := range e.errs {
-		s = append(s, err.Error())
+// named returns the attributes that say of which plan and part something is.
+func named(name, part string) (attrs []slog.Attr) {
+	if name != "" {
+		attrs = append(attrs, slog.String("name", name))
 	}
-	return strings.Join(s, "; ")
+	if part != "" {
+		attrs = append(attrs, slog.String("part", part))
+	}
+	return attrs
+}
+
+func texts[T any](values []T) []string {
+	s := make([]string, len(values))
+	for i, v := range values {
+		s[i] = fmt.Sprint(v)
+	}
+	return s
 }

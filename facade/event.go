@@ -2,6 +2,7 @@ package facade
 
 import (
 	"fmt"
+	"log/slog"
 	"time"
 )
 
@@ -11,8 +12,9 @@ type Kind uint8
 const (
 	// Called: a call has ended.
 	Called Kind = iota
-	// Late: the function of a part that a call has left behind has returned, and
-	// been undone where it could be.
+	// Late: what a call has left behind has ended. It is the function of a part,
+	// which has been undone where it could be; or an Undo that had outlived its
+	// time; or code of a part that has panicked when no caller waited for it.
 	Late
 )
 
@@ -23,16 +25,41 @@ func (k Kind) String() string {
 	return [...]string{"called", "late"}[k]
 }
 
+// MarshalText returns the same as String.
+func (k Kind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
 // Event is what Config.Observe is told.
 type Event struct {
 	Kind    Kind          // says which of the others are set
 	Name    string        // Config.Name
-	Err     error         // Called: an *Error, or nil; Late: what the function returned
+	Err     error         // Called: an *Error, or nil; Late: of the function
 	Elapsed time.Duration // since the call began
 	Spans   []Span        // Called: of all parts, in the plan's order
 	Part    string        // Late
 	Undone  bool          // Late
 	Undo    error         // Late: why it could not be undone
+}
+
+// LogValue returns the fields that apply, as a group. Of the spans it has those that
+// are not OK.
+func (e Event) LogValue() slog.Value {
+	attrs := append([]slog.Attr{slog.String("kind", e.Kind.String())}, named(e.Name, e.Part)...)
+	attrs = append(attrs, slog.Duration("elapsed", e.Elapsed))
+	if e.Err != nil {
+		attrs = append(attrs, slog.Any("err", e.Err))
+	}
+	for _, s := range e.Spans {
+		if s.Status != OK {
+			attrs = append(attrs, slog.Any(s.Part, s))
+		}
+	}
+	if e.Undone {
+		attrs = append(attrs, slog.Bool("undone", true))
+	}
+	if e.Undo != nil {
+		attrs = append(attrs, slog.Any("undo", e.Undo))
+	}
+	return slog.GroupValue(attrs...)
 }
 
 // A Span is what became of a part in a call, and when, counted from the call's
@@ -46,18 +73,42 @@ type Span struct {
 	Critical   bool          // it is on the chain of parts that took the call's time
 }
 
+// LogValue returns the fields that apply, as a group, without the part's name.
+func (s Span) LogValue() slog.Value {
+	attrs := []slog.Attr{slog.String("status", s.Status.String())}
+	if s.Err != nil {
+		attrs = append(attrs, slog.Any("err", s.Err))
+	}
+	attrs = append(attrs, slog.Duration("start", s.Start), slog.Duration("end", s.End))
+	if s.Undone {
+		attrs = append(attrs, slog.Bool("undone", true))
+	}
+	if s.Critical {
+		attrs = append(attrs, slog.Bool("critical", true))
+	}
+	return slog.GroupValue(attrs...)
+}
+
+// observe tells Observe that the call has ended.
 func (r *run) observe(e *Error) {
 	if r.plan.cfg.Observe == nil {
 		return
 	}
-	event := Event{Kind: Called, Name: r.plan.cfg.Name, Spans: make([]Span, len(r.cells)), Elapsed: r.now()}
+	event := Event{Kind: Called, Name: r.plan.cfg.Name, Spans: r.spans(), Elapsed: r.now()}
 	if e != nil {
 		event.Err = e
 	}
+	r.plan.markCritical(event.Spans, r.failed)
+	r.plan.cfg.Observe(r.ctx.parent, event)
+}
+
+func (r *run) spans() []Span {
 	r.mu.Lock()
+	defer r.mu.Unlock()
+	spans := make([]Span, len(r.cells))
 	for i := range r.cells {
 		c := &r.cells[i]
-		event.Spans[i] = Span{
+		spans[i] = Span{
 			Part:   r.plan.nodes[i].name,
 			Status: c.status,
 			Err:    c.err,
@@ -66,16 +117,18 @@ func (r *run) observe(e *Error) {
 			Undone: c.undone,
 		}
 	}
-	r.mu.Unlock()
-	r.plan.critical(event.Spans)
-	r.plan.cfg.Observe(r.ctx.parent, event)
+	return spans
 }
 
-// critical marks the part that ended last, of those it needs the one that ended
-// last, and so on.
-func (p *plan) critical(spans []Span) {
+// markCritical marks the part that has failed the call, or else the one that ended
+// last; of those it needs the one that ended last; and so on.
+func (p *plan) markCritical(spans []Span, failed string) {
 	last := 0
 	for i := range spans {
+		if spans[i].Part == failed {
+			last = i
+			break
+		}
 		if spans[i].End >= spans[last].End {
 			last = i
 		}
@@ -89,19 +142,5 @@ func (p *plan) critical(spans []Span) {
 			}
 		}
 		last = on
-	}
-}
-
-func (r *run) observeLate(i int32, err, undo error, undone bool) {
-	if r.plan.cfg.Observe != nil {
-		r.plan.cfg.Observe(r.ctx.parent, Event{
-			Kind:    Late,
-			Name:    r.plan.cfg.Name,
-			Err:     err,
-			Elapsed: r.now(),
-			Part:    r.plan.nodes[i].name,
-			Undone:  undone,
-			Undo:    undo,
-		})
 	}
 }

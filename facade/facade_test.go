@@ -143,7 +143,7 @@ func TestParts(t *testing.T) {
 			want: map[string]string{"required": "facade: part: wrong", "optional": "0 failed wrong", "fallback": "-1 fell back wrong"}},
 		{name: "timeout", fn: takes[int](time.Hour, 7), elapsed: 45 * ms,
 			more: func(_ *facade.Plan[int], p *facade.Part[int], _ *facade.Part[bool]) { p.Timeout(50 * ms) },
-			want: map[string]string{"required": "facade: part: no answer within 50ms", "optional": "0 failed no answer within 50ms", "fallback": "-1 fell back no answer within 50ms"}},
+			want: map[string]string{"required": "facade: part: no answer within 50ms (its context ended after 45ms)", "optional": "0 failed no answer within 50ms (its context ended after 45ms)", "fallback": "-1 fell back no answer within 50ms (its context ended after 45ms)"}},
 		{name: "timeout, answered at the last moment", elapsed: 45 * ms,
 			fn: func(ctx context.Context, _ int) (int, error) {
 				<-ctx.Done()
@@ -155,7 +155,7 @@ func TestParts(t *testing.T) {
 			more: func(_ *facade.Plan[int], p *facade.Part[int], _ *facade.Part[bool]) { p.Timeout(50 * ms) },
 			want: map[string]string{"required": "facade: part: no answer within 50ms", "optional": "0 failed no answer within 50ms", "fallback": "-1 fell back no answer within 50ms"}},
 		{name: "deadline", fn: takes[int](time.Hour, 7), deadline: 200 * ms, elapsed: 190 * ms,
-			want: map[string]string{"required": "facade: part: no answer within 200ms", "optional": "0 failed no answer within 200ms", "fallback": "-1 fell back no answer within 200ms"}},
+			want: map[string]string{"required": "facade: part: no answer within 200ms (its context ended after 190ms)", "optional": "0 failed no answer within 200ms (its context ended after 190ms)", "fallback": "-1 fell back no answer within 200ms (its context ended after 190ms)"}},
 		{name: "deadline, ignored", fn: ignores[int](time.Hour, 7, nil), deadline: 200 * ms, elapsed: 200 * ms,
 			want: map[string]string{"required": "facade: part: no answer within 200ms", "optional": "0 failed no answer within 200ms", "fallback": "-1 fell back no answer within 200ms"}},
 		{name: "too little time", fn: takes[int](time.Hour, 7), deadline: 200 * ms,

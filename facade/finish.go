@@ -9,8 +9,7 @@ import (
 // refuse is a call whose context has ended before.
 func (p *plan) refuse(ctx context.Context) *Error {
 	e := &Error{Name: p.cfg.Name, Err: context.Cause(ctx)}
-	p.calls.Add(1)
-	p.failed.Add(1)
+	p.refused.Add(1)
 	if p.cfg.Observe != nil {
 		p.cfg.Observe(ctx, Event{Kind: Called, Name: p.cfg.Name, Err: e})
 	}
@@ -21,14 +20,14 @@ func (p *plan) refuse(ctx context.Context) *Error {
 func (r *run) presentable() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.crash == nil && !r.exits && (r.cause == nil || r.pivoted)
+	return r.panics == nil && !r.exits && (r.cause == nil || r.pivoted)
 }
 
 // fault fails the call when all parts are done.
 func (r *run) fault(err error) {
 	r.mu.Lock()
-	r.fail("", err)
-	r.mu.Unlock()
+	defer r.mu.Unlock()
+	r.failLocked("", err)
 }
 
 // conclude ends the call: it undoes what is to be undone and reports. A panic or exit
@@ -36,10 +35,10 @@ func (r *run) fault(err error) {
 func (r *run) conclude() error {
 	e := r.finish()
 	switch {
-	case r.crash != nil:
-		crash := *r.crash // which is within e
-		crash.Err = e
-		panic(&crash)
+	case r.panics != nil:
+		p := *r.panics // which is within e
+		p.Err = e
+		panic(&p)
 	case r.exits:
 		runtime.Goexit()
 	case e == nil:
@@ -60,10 +59,7 @@ func (r *run) abandon() {
 var errAbandoned = errors.New("facade: assemble has panicked")
 
 func (r *run) finish() (e *Error) {
-	r.mu.Lock()
-	r.closed = true
-	failed := r.cause != nil
-	r.mu.Unlock()
+	failed := r.close()
 	if r.timer != nil {
 		r.timer.Stop()
 	}
@@ -74,10 +70,27 @@ func (r *run) finish() (e *Error) {
 		}
 		e.Others = r.missing(r.failed)
 		r.undo(e)
+		r.leaveCaller()
 	} else {
 		r.ctx.cancel(context.Canceled)
 	}
 	r.count(failed)
 	r.observe(e)
 	return e
+}
+
+// close reports whether the call has failed, which cannot change any more.
+func (r *run) close() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.closed = true
+	r.gone = r.cause == nil
+	return r.cause != nil
+}
+
+// leaveCaller is when panics are too late for the caller.
+func (r *run) leaveCaller() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.gone = true
 }

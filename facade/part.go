@@ -7,8 +7,8 @@ import (
 )
 
 // A Part is the handle of one call of a [Plan], and of its value. Its methods
-// describe the part further and return it; what they are told wrongly, [Build]
-// reports.
+// describe the part further, and return it. [Build] reports what they are given that
+// is wrong.
 type Part[T any] struct {
 	def   *definition
 	index int          // of its node, or input
@@ -24,7 +24,9 @@ func (p *Part[T]) Optional() *Part[T] {
 	return p
 }
 
-// Timeout bounds the part: after d it counts as failed, even if its function goes on.
+// Timeout bounds the part: after d it has failed, even if its function goes on. The
+// function's context ends earlier by d/10, and by 10ms at most, so that a function that
+// answers then is in time.
 func (p *Part[T]) Timeout(d time.Duration) *Part[T] {
 	n := p.option("Timeout")
 	if n.timeout = d; d <= 0 {
@@ -34,7 +36,8 @@ func (p *Part[T]) Timeout(d time.Duration) *Part[T] {
 }
 
 // Expects says how long the part usually takes. If the context has a deadline, the
-// parts that it needs must leave it that much, and it is not begun with notably less.
+// parts that it needs have to leave it that much time, and the part does not begin if
+// notably less is left.
 func (p *Part[T]) Expects(d time.Duration) *Part[T] {
 	n := p.option("Expects")
 	if n.expects = d; d <= 0 {
@@ -52,8 +55,8 @@ func (p *Part[T]) Fallback(v T) *Part[T] {
 	return p
 }
 
-// FallbackFunc is [Part.Fallback] with a value made of the cause. f must return
-// soon when its context ends, which is the end of the call, not that of the part.
+// FallbackFunc is [Part.Fallback] with a value that f makes of the cause. The context
+// of f ends with the call, not with the part. f must return soon when it has ended.
 func (p *Part[T]) FallbackFunc(f func(ctx context.Context, cause error) (T, error)) *Part[T] {
 	n := p.option("FallbackFunc")
 	n.fallbacks++
@@ -64,8 +67,8 @@ func (p *Part[T]) FallbackFunc(f func(ctx context.Context, cause error) (T, erro
 	return p
 }
 
-// Undo says how the part is taken back: f gets its value if the part was done and the
-// call fails after all, or if the value comes when the call does not wait for it any
+// Undo says how the part is taken back. f gets the part's value if the part was done
+// and the call fails, or if the value comes when the call does not wait for it any
 // more. f runs on a goroutine of its own.
 func (p *Part[T]) Undo(f func(context.Context, T) error) *Part[T] {
 	n := p.option("Undo")
@@ -76,11 +79,11 @@ func (p *Part[T]) Undo(f func(context.Context, T) error) *Part[T] {
 	return p
 }
 
-// UndoAlways has f take part back also if nobody knows whether it was done: it has
-// timed out, was cancelled or panicked. As there is no value then, f gets that of
-// key, which part needs as well: the input, say, with an idempotency key in it. f is
-// called once part's function has returned. If part has an Undo, that is called
-// instead whenever there is a value.
+// UndoAlways has f take part back also if nobody knows whether it was done: if it has
+// timed out, was cancelled or panicked. There is no value then, so f gets the value of
+// key, on which part depends too: for instance the input, with an idempotency key in
+// it. f is called when part's function has returned. If part has an Undo and a value,
+// the Undo is called instead.
 func UndoAlways[T, K any](part *Part[T], key *Part[K], f func(context.Context, K) error) *Part[T] {
 	n := part.option("UndoAlways")
 	if f == nil {
@@ -91,17 +94,17 @@ func UndoAlways[T, K any](part *Part[T], key *Part[K], f func(context.Context, K
 	return part
 }
 
-// Pivot makes the part the point of no return: once it is done, what was done before
-// is not undone any more. If the call fails later, it returns its error and, beside
-// it, what assemble makes of the values that are there, which then may be fewer
-// than the required ones.
+// Pivot makes the part the point of no return: when it is done, what was done before
+// is not undone any more. If the call fails later, Call returns its error together
+// with what assemble makes of the values that are there. Required ones may be missing
+// then.
 func (p *Part[T]) Pivot() *Part[T] {
 	p.option("Pivot").pivot = true
 	return p
 }
 
-// When calls the part only if cond is true. Otherwise it is Skipped, which is no
-// failure of a required part either.
+// When calls the part only if the value of cond is true. Otherwise the part is
+// Skipped. That is not a failure, even of a required part.
 func (p *Part[T]) When(cond *Part[bool]) *Part[T] {
 	n := p.option("When")
 	n.when = cond.get
@@ -126,8 +129,8 @@ func (p *Part[T]) option(method string) *node {
 	return p.def.nodes[p.index]
 }
 
-// Settled returns a handle of how p ends. A part that needs it is called in any case,
-// and looks for itself.
+// Settled returns a handle of how p ends. A part that depends on it is called also if p
+// has no value, and finds out from the [Result].
 func Settled[T any](p *Part[T]) *Part[Result[T]] {
 	if p == nil {
 		return nil
@@ -135,7 +138,7 @@ func Settled[T any](p *Part[T]) *Part[Result[T]] {
 	return &Part[Result[T]]{def: p.def, index: p.index, view: p.result}
 }
 
-// Value returns the part's value, which is zero if it has none.
+// Value returns the part's value, or the zero value if it has none.
 func (p *Part[T]) Value(v *Values) T {
 	if v.foreign(p.def, p.index, p.Name) {
 		var zero T
@@ -144,7 +147,7 @@ func (p *Part[T]) Value(v *Values) T {
 	return p.get(&v.run)
 }
 
-// Result returns the part's value and how it came about.
+// Result returns the part's value and how the part has ended.
 func (p *Part[T]) Result(v *Values) Result[T] {
 	if v.foreign(p.def, p.index, p.Name) {
 		return Result[T]{Status: Cancelled, Err: v.misuse}
@@ -155,7 +158,7 @@ func (p *Part[T]) Result(v *Values) Result[T] {
 // A Result is how a part has ended.
 type Result[T any] struct {
 	Value  T      // zero unless Status is OK or FellBack
-	Status Status // how
+	Status Status // how it has ended
 	Err    error  // why it is not OK
 }
 
@@ -181,6 +184,9 @@ func (s Status) String() string {
 	}
 	return [...]string{"ok", "fell back", "failed", "skipped", "cancelled"}[s]
 }
+
+// MarshalText returns the same as String.
+func (s Status) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 func (s Status) hasValue() bool { return s <= FellBack }
 

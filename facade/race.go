@@ -35,8 +35,8 @@ func First[In, T any](discard func(T), fns ...func(context.Context, In) (T, erro
 }
 
 // Quorum is [First] for n values, which it returns in the order of fns. It fails as
-// soon as there cannot be as many any more. It panics if n is less than 1 or
-// more than there are fns.
+// soon as n values are not possible any more. It panics if n is less than 1 or more
+// than there are fns.
 func Quorum[In, T any](n int, discard func(T), fns ...func(context.Context, In) (T, error)) func(context.Context, In) ([]T, error) {
 	mustHave("Quorum", fns)
 	if n < 1 || n > len(fns) {
@@ -58,7 +58,7 @@ func Quorum[In, T any](n int, discard func(T), fns ...func(context.Context, In) 
 			r.mu.Lock()
 			if !r.over {
 				r.err = context.Cause(ctx)
-				r.finish()
+				r.finishLocked()
 			}
 			r.mu.Unlock()
 		}
@@ -105,7 +105,7 @@ func (r *race[T]) enter(i int, fn func() (T, error)) {
 			r.crash = newPanicError("", v, debug.Stack())
 		}
 		r.exits = r.crash == nil
-		r.finish()
+		r.finishLocked()
 	}()
 	v, err := fn()
 	returned = true
@@ -117,13 +117,13 @@ func (r *race[T]) enter(i int, fn func() (T, error)) {
 	case err == nil:
 		r.values[i] = v
 		if r.won = append(r.won, i); len(r.won) == r.need {
-			r.finish()
+			r.finishLocked()
 		}
 	default:
 		r.errs[i] = err
 		if r.failed++; len(r.errs)-r.failed < r.need {
 			r.err = join(r.errs)
-			r.finish()
+			r.finishLocked()
 		}
 	}
 	r.mu.Unlock()
@@ -132,8 +132,8 @@ func (r *race[T]) enter(i int, fn func() (T, error)) {
 	}
 }
 
-// finish ends the race. It is called with the lock held.
-func (r *race[T]) finish() {
+// finishLocked ends the race.
+func (r *race[T]) finishLocked() {
 	r.over = true
 	close(r.done)
 }

@@ -13,6 +13,10 @@ import (
 // before a part does, and others. A worker that has finished a part takes one of
 // those that are ready now, and starts a goroutine for each of the rest that the
 // limit has a place for. Nothing waits in a place.
+//
+// The files follow a call: run.go begins it, worker.go runs its parts, settle.go books
+// what has become of them, expire.go leaves behind what has had its time, and
+// finish.go and undo.go end it. late.go is for what comes after that.
 type run struct {
 	plan     *plan
 	ctx      lazy // of all parts
@@ -28,7 +32,6 @@ type run struct {
 	first, last int32 // of the queue of parts that are ready
 	running     int   // workers in a place
 	undecided   int   // parts
-	woken       bool  // the caller, as none is
 	timer       *time.Timer
 	alarm       time.Duration // when it fires; 0: it does not
 	cause       error         // the call has failed
@@ -36,25 +39,41 @@ type run struct {
 	stop        error         // the cause for the others
 	undos       int32         // the latest part to undo; others by cell.before
 	pivoted     bool
-	crash       *PanicError
-	exits       bool // some part has called runtime.Goexit
-	closed      bool // Call returns
+	panics      *PanicError // some part's
+	exits       bool        // some part has called runtime.Goexit
+	closed      bool        // the parts are what they are; the call returns, or undoes them
+	gone        bool        // whoever called: a panic has nobody to reach
 }
 
-// cell is what a run knows of a part. It is the context of the part's function.
+// cell is what a run knows of a part. It is the context of the part's function. Its
+// states are
+//
+//	phase         left  done
+//	waiting       no    no    for other parts, or in the queue
+//	waiting       yes   no    in the queue again, for its fallback
+//	running       no    no    its function runs, or is about to
+//	substituting  no    no    its function has no value; its fallback runs
+//	substituting  yes   no    its fallback runs, and its function goes on
+//	decided       no    yes   it has the value of its function
+//	decided       no    no    it has that of a fallback, or none
+//	decided       yes   no    the same, and its function goes on
+//
+// A part that is left and not waiting for its fallback holds no place. left ends
+// when the function has returned and been undone where it can be.
 type cell struct {
 	run   *run  // nil: the function has not been called
 	timed *lazy // nil: the part has no time of its own
 
-	value   any
-	err     error // why status is not OK; before it is decided, why not to call
-	rare    *rare
-	status  Status
-	phase   phase
-	done    bool // value is the function's, of this call
-	left    bool // behind, by the run; the function goes on
-	unknown bool // the part may have been done all the same
-	undone  bool
+	value    any
+	err      error // why status is not OK; before it is decided, why not to call
+	rare     *rare
+	status   Status
+	phase    phase
+	done     bool // value is the function's, of this call
+	left     bool // behind, by the run; the function goes on
+	unknown  bool // the part may have been done all the same
+	undone   bool
+	unneeded bool // its condition is false, or that of one that it needs
 
 	waited       int32 // for as many parts
 	next         int32 // in the queue
@@ -66,16 +85,17 @@ type cell struct {
 // rare is what few cells need.
 type rare struct {
 	served  error // why the function's value is a second choice
-	stale   bool  // it is not of this call
+	acted   bool  // what served tells of may have been done all the same
+	stale   bool  // the value is not of this call
 	undoErr error
 }
 
 type phase uint8
 
 const (
-	waiting      phase = iota // for others, or in the queue
-	running                   // its function
-	substituting              // its fallback
+	waiting phase = iota
+	running
+	substituting
 	decided
 )
 
@@ -102,6 +122,7 @@ func (r *run) begin(p *plan, ctx context.Context, in any) {
 	r.undecided = len(p.nodes)
 	r.first, r.last, r.undos = none, none, none
 	r.wg.Add(1)
+	p.begun.Add(1)
 	deadline, ok := ctx.Deadline()
 	if r.clocked = ok || p.timed || p.cfg.Observe != nil; r.clocked {
 		r.start = time.Now()
@@ -118,16 +139,22 @@ func (r *run) timed(i int32) bool { return r.deadline > 0 || r.plan.nodes[i].tim
 
 // execute returns when all parts are decided.
 func (r *run) execute() {
-	r.mu.Lock()
-	for _, i := range r.plan.roots {
-		r.enqueue(int32(i))
-	}
-	r.running++
-	r.work(r.dispatch(true), true)
+	r.work(r.launch(r.open()), true)
 	r.wg.Wait()
 }
 
-func (r *run) enqueue(i int32) {
+// open puts the parts that need no others into the queue, and takes the first.
+func (r *run) open() (own, others int32) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, i := range r.plan.roots {
+		r.enqueueLocked(int32(i))
+	}
+	r.running++
+	return r.dispatchLocked(true)
+}
+
+func (r *run) enqueueLocked(i int32) {
 	r.cells[i].next = none
 	if r.first == none {
 		r.first = i
@@ -137,14 +164,13 @@ func (r *run) enqueue(i int32) {
 	r.last = i
 }
 
-// dispatch gives back a worker's place, and takes as many parts from the queue as
-// there are places. It returns one for the worker itself and starts goroutines for
-// the others. It is called with the lock held and releases it.
-func (r *run) dispatch(inline bool) (own int32) {
+// dispatchLocked gives back a worker's place, and takes as many parts from the queue
+// as there are places: one for the worker itself, and others, a list, that need a
+// goroutine each.
+func (r *run) dispatchLocked(inline bool) (own, others int32) {
 	r.running--
-	own = none
-	limit := r.plan.cfg.Limit
-	first, last := none, none // the others
+	own, others = none, none
+	limit, last := r.plan.cfg.Limit, none
 	for r.first != none && (limit == 0 || r.running < limit) {
 		i := r.first
 		c := &r.cells[i]
@@ -154,27 +180,22 @@ func (r *run) dispatch(inline bool) (own int32) {
 		switch {
 		case own == none && !(inline && r.timed(i)):
 			own = i
-		case first == none:
-			first, last = i, i
+		case others == none:
+			others, last = i, i
 		default:
 			r.cells[last].next = i
 			last = i
 		}
 	}
-	r.unlock()
-	for first != none {
-		i := first
-		first = r.cells[i].next
+	return own, others
+}
+
+// launch gives each of others a goroutine, and returns own.
+func (r *run) launch(own, others int32) int32 {
+	for others != none {
+		i := others
+		others = r.cells[i].next
 		go r.work(i, false)
 	}
 	return own
-}
-
-// unlock wakes the caller when nothing is undecided any more.
-func (r *run) unlock() {
-	if r.undecided == 0 && !r.woken {
-		r.woken = true
-		r.wg.Done()
-	}
-	r.mu.Unlock()
 }

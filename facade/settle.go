@@ -1,116 +1,104 @@
 package facade
 
-import (
-	"context"
-	"errors"
-)
-
-// All functions of this file are called with the lock held.
-
-// succeed books the value of part i.
-func (r *run) succeed(i int32, v any) {
+// succeedLocked books the value of part i.
+func (r *run) succeedLocked(i int32, v any) {
 	c := &r.cells[i]
 	if c.rare == nil {
 		c.done = true
-		r.decide(i, OK, v, nil)
+		r.decideLocked(i, OK, v, nil)
 		return
 	}
 	if c.done = !c.rare.stale; c.rare.stale {
-		c.unknown = mayHaveActed(c.rare.served)
+		c.unknown = c.rare.acted && r.plan.nodes[i].undoable()
 	}
-	r.decide(i, FellBack, v, c.rare.served)
+	r.decideLocked(i, FellBack, v, c.rare.served)
 }
 
-// judge makes of the error of part i's function what the part's is.
-func (r *run) judge(i int32, err error) {
+// judgeLocked makes of the error of part i's function what the part's is.
+func (r *run) judgeLocked(i int32, err error, says verdict) {
 	c, n := &r.cells[i], &r.plan.nodes[i]
 	c.status, c.err = Failed, err
-	parent := r.ctx.parent
 	switch {
 	case r.cause != nil:
 		c.status, c.unknown = Cancelled, n.undoable()
-		if errors.Is(err, context.Canceled) {
+		if says.cancelled {
 			c.err = r.stop
 		}
-	case parent.Err() == context.Canceled:
+	case says.caller != nil:
 		c.status, c.unknown = Cancelled, n.undoable()
-		r.fail("", context.Cause(parent))
-	case c.timed != nil && c.timed.expired():
-		c.err, c.unknown = &timeout{after: c.timed.up.after, err: err}, n.undoable()
+		r.failLocked("", says.caller)
+	case says.expired:
+		up := c.timed.up
+		up.err = err
+		c.err, c.unknown = &up, n.undoable()
 	default:
-		c.unknown = n.undoable() && mayHaveActed(err)
+		c.unknown = says.open
 	}
 }
 
-// mayHaveActed reports whether err leaves open what the other side has done.
-func mayHaveActed(err error) bool {
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return true
-	}
-	t, ok := errors.AsType[interface {
-		error
-		Timeout() bool
-	}](err)
-	return ok && t.Timeout()
-}
-
-// decideWithout decides part i, whose function has no value.
-func (r *run) decideWithout(i int32) {
+// decideWithoutLocked decides part i, whose function has no value.
+func (r *run) decideWithoutLocked(i int32) {
 	c, n := &r.cells[i], &r.plan.nodes[i]
 	if n.fallbacks > 0 && n.fallback == nil && r.cause == nil {
-		r.decide(i, FellBack, n.substitute, c.err)
+		r.decideLocked(i, FellBack, n.substitute, c.err)
 	} else {
-		r.decide(i, c.status, nil, c.err)
+		r.decideLocked(i, c.status, nil, c.err)
 	}
 }
 
-// decide books how part i has ended, with all that follows.
-func (r *run) decide(i int32, status Status, v any, err error) {
+// decideLocked books how part i has ended, with all that follows.
+func (r *run) decideLocked(i int32, status Status, v any, err error) {
 	c, n := &r.cells[i], &r.plan.nodes[i]
-	r.end(i, status, v, err)
-	if !status.hasValue() && !n.optional && !unneeded(err) {
-		r.fail(n.name, err)
-	}
-	if n.undoable() && (c.done || c.unknown) {
-		c.before, r.undos = r.undos, i
+	r.endLocked(i, status, v, err)
+	if !status.hasValue() && !n.optional && !c.unneeded {
+		r.failLocked(n.name, err)
 	}
 	if n.pivot && c.done {
 		r.undos, r.pivoted = none, true
 	}
 	for _, d := range n.dependents {
-		on := &r.cells[d.index]
-		if on.phase != waiting {
-			continue
-		}
-		if !d.soft && !status.hasValue() && on.err == nil {
-			on.status, on.err = Skipped, &skipped{part: n.name, err: err}
-		}
-		if on.waited++; on.waited < r.plan.nodes[d.index].waits {
-			continue
-		}
-		if j := int32(d.index); on.err != nil && r.plan.nodes[j].fallback == nil {
-			r.decideWithout(j)
-		} else {
-			r.enqueue(j)
+		if on := &r.cells[d.index]; on.phase == waiting {
+			r.tellLocked(on, d, c, n.name)
 		}
 	}
 }
 
-func (r *run) end(i int32, status Status, v any, err error) {
+// tellLocked tells on, a dependent of the part with that name, that it is decided.
+func (r *run) tellLocked(on *cell, d dependent, c *cell, part string) {
+	if !d.soft && !c.status.hasValue() && on.err == nil {
+		on.status, on.err, on.unneeded = Skipped, &skipped{part: part, err: c.err}, c.unneeded
+	}
+	if on.waited++; on.waited < r.plan.nodes[d.index].waits {
+		return
+	}
+	if j := int32(d.index); on.err != nil && r.plan.nodes[j].fallback == nil {
+		r.decideWithoutLocked(j)
+	} else {
+		r.enqueueLocked(j)
+	}
+}
+
+// endLocked ends the work on part i. The last wakes the caller.
+func (r *run) endLocked(i int32, status Status, v any, err error) {
 	c := &r.cells[i]
 	c.phase, c.status, c.value, c.err = decided, status, v, err
+	if r.plan.nodes[i].undoable() && (c.done || c.unknown) {
+		c.before, r.undos = r.undos, i
+	}
 	if r.clocked {
 		c.ended = r.now()
 		if c.begun == 0 && c.run == nil {
 			c.begun = c.ended
 		}
 	}
-	r.undecided--
+	if r.undecided--; r.undecided == 0 {
+		r.wg.Done()
+	}
 }
 
-// fail ends the call, unless it has failed already: the cause is set first, so that
-// no sibling's error can take its place.
-func (r *run) fail(part string, err error) {
+// failLocked ends the call, unless it has failed already: the cause is set first, so
+// that no sibling's error can take its place.
+func (r *run) failLocked(part string, err error) {
 	if r.cause != nil {
 		return
 	}
@@ -119,9 +107,25 @@ func (r *run) fail(part string, err error) {
 	r.stop = &stopped{name: r.plan.cfg.Name, part: part, err: err}
 	r.first = none
 	for i := range r.cells {
-		if r.cells[i].phase == waiting {
-			r.end(int32(i), Cancelled, nil, r.stop)
+		if c := &r.cells[i]; c.phase == waiting {
+			c.unneeded = false
+			r.endLocked(int32(i), Cancelled, nil, r.stop)
 		}
 	}
 	r.ctx.cancel(r.stop)
+}
+
+// crashLocked ends the call with a panic or exit of the code of part i, which the
+// caller gets.
+func (r *run) crashLocked(i int32, err error) {
+	p, ok := err.(panicked)
+	switch {
+	case !ok:
+		r.exits = true
+	case r.panics == nil:
+		r.panics = p.PanicError
+	}
+	if !r.closed {
+		r.failLocked(r.plan.nodes[i].name, err)
+	}
 }

@@ -1,13 +1,31 @@
 package facade
 
-import ()
+import "log/slog"
 
-// Stats is a snapshot of a [Facade].
+// Stats is a snapshot of a [Facade]. Its counters begin with the Facade, and never fall.
 type Stats struct {
-	Calls   uint64      // that have ended
-	Failed  uint64      // of them
-	Partial uint64      // of them: calls that succeeded, though something was missing
-	Parts   []PartStats // in the plan's order
+	Name     string      // Config.Name
+	InFlight int         // calls, now
+	Calls    uint64      // that have ended
+	Failed   uint64      // of Calls
+	Partial  uint64      // of Calls: those that succeeded, though something was missing
+	Refused  uint64      // calls whose context had ended before; not among Calls
+	Dropped  uint64      // panics of Observe that had no caller to reach
+	Parts    []PartStats // in the plan's order
+}
+
+// LogValue returns the counters that are not zero, as a group.
+func (s Stats) LogValue() slog.Value {
+	attrs := named(s.Name, "")
+	if s.InFlight > 0 {
+		attrs = append(attrs, slog.Int("in_flight", s.InFlight))
+	}
+	attrs = append(attrs, counters([]string{"calls", "failed", "partial", "refused", "dropped"},
+		s.Calls, s.Failed, s.Partial, s.Refused, s.Dropped)...)
+	for _, p := range s.Parts {
+		attrs = append(attrs, slog.Any(p.Part, p))
+	}
+	return slog.GroupValue(attrs...)
 }
 
 // PartStats count how a part has ended. They have no count of parts that were not
@@ -15,17 +33,41 @@ type Stats struct {
 type PartStats struct {
 	Part      string // its name
 	OK        uint64 // calls in which the part ended so
-	FellBack  uint64
-	Failed    uint64
-	Skipped   uint64
-	Cancelled uint64
+	FellBack  uint64 // the same
+	Failed    uint64 // the same
+	Skipped   uint64 // the same
+	Cancelled uint64 // the same
 	Left      uint64 // calls that left the function behind, however the part ended
+}
+
+// LogValue returns the counters that are not zero, as a group.
+func (p PartStats) LogValue() slog.Value {
+	return slog.GroupValue(counters([]string{"ok", "fell_back", "failed", "skipped", "cancelled", "left"},
+		p.OK, p.FellBack, p.Failed, p.Skipped, p.Cancelled, p.Left)...)
+}
+
+func counters(names []string, values ...uint64) (attrs []slog.Attr) {
+	for i, v := range values {
+		if v > 0 {
+			attrs = append(attrs, slog.Uint64(names[i], v))
+		}
+	}
+	return attrs
 }
 
 // Stats returns a snapshot.
 func (f *Facade[In, Out]) Stats() Stats {
 	p := f.plan
-	s := Stats{Calls: p.calls.Load(), Failed: p.failed.Load(), Partial: p.partial.Load(), Parts: make([]PartStats, len(p.nodes))}
+	s := Stats{
+		Name:    p.cfg.Name,
+		Calls:   p.calls.Load(),
+		Failed:  p.failed.Load(),
+		Partial: p.partial.Load(),
+		Refused: p.refused.Load(),
+		Dropped: p.dropped.Load(),
+		Parts:   make([]PartStats, len(p.nodes)),
+	}
+	s.InFlight = int(p.begun.Load() - s.Calls)
 	for i := range p.nodes {
 		c := &p.counts[i]
 		s.Parts[i] = PartStats{
@@ -48,7 +90,7 @@ func (r *run) count(failed bool) {
 	for i := range r.cells {
 		c := &r.cells[i]
 		if c.status != OK {
-			if unneeded(c.err) {
+			if c.unneeded {
 				continue
 			}
 			partial = true

@@ -2,7 +2,6 @@ package facade
 
 import (
 	"context"
-	"runtime/debug"
 	"sync/atomic"
 	"time"
 )
@@ -16,35 +15,41 @@ func (r *run) undo(e *Error) {
 	}
 	begin := time.Now()
 	for i := r.undos; i != none; i = r.cells[i].before {
-		c, n := &r.cells[i], &r.plan.nodes[i]
+		n := &r.plan.nodes[i]
 		share := (r.plan.cfg.UndoTimeout - time.Since(begin)) / time.Duration(parts)
 		parts--
-		var err error
-		r.mu.Lock()
-		left, done := c.left, c.undone
-		if c.rare != nil {
-			err = c.rare.undoErr
+		f, undone, err := r.undoOf(i)
+		if f != nil {
+			err = r.apart(ctx, i, share, f)
+			undone = err == nil
+			r.cells[i].undone = undone
 		}
-		r.mu.Unlock()
-		f := r.undoer(i, c.value, c.done)
 		switch {
-		case done || err != nil: // late
-		case left || f == nil:
-			e.Unknown = append(e.Unknown, n.name)
-			continue
-		default:
-			err = r.apart(ctx, n.name, share, f)
-			c.undone = err == nil
-		}
-		if err != nil {
+		case undone:
+			e.Undone = append(e.Undone, n.name)
+		case err != nil:
 			e.Undo = append(e.Undo, &undoError{n.name, err})
-			if crash, ok := err.(*PanicError); ok && r.crash == nil {
-				r.crash = crash
-			}
-			continue
+		default:
+			e.Unknown = append(e.Unknown, n.name)
 		}
-		e.Undone = append(e.Undone, n.name)
 	}
+}
+
+// undoOf returns what takes part i back, or whether that has been done, or what came of
+// it: it was done late. Nothing of the three: nobody can, or not yet.
+func (r *run) undoOf(i int32) (f func(context.Context) error, undone bool, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	c := &r.cells[i]
+	switch {
+	case c.undone:
+		return nil, true, nil
+	case c.rare != nil && c.rare.undoErr != nil:
+		return nil, false, c.rare.undoErr
+	case c.left:
+		return nil, false, nil
+	}
+	return r.undoer(i, c.value, c.done), false, nil
 }
 
 // undoer returns what takes part i back, whose value is v if it is known to be done.
@@ -60,35 +65,34 @@ func (r *run) undoer(i int32, v any, done bool) func(context.Context) error {
 	return nil
 }
 
-// apart calls f on a goroutine of its own, and waits for it for no longer than d.
-func (r *run) apart(ctx context.Context, part string, d time.Duration, f func(context.Context) error) error {
+// apart calls the undo f of part i on a goroutine of its own, and waits for it for no
+// longer than d.
+func (r *run) apart(ctx context.Context, i int32, d time.Duration, f func(context.Context) error) error {
+	name := r.plan.nodes[i].name
 	ctx, cancel := context.WithTimeout(ctx, soften(d))
 	defer cancel()
-	var left atomic.Bool
+	var settled atomic.Bool // by who comes first: f, or the end of its time
 	done := make(chan error, 1)
-	go func() {
-		returned := false
-		defer func() {
-			if returned || left.Load() {
-				return // or the panic takes its course
-			}
-			if v := recover(); v != nil {
-				done <- newPanicError(part, v, debug.Stack())
-			} else {
-				done <- errExit
-			}
-		}()
-		err := f(ctx)
-		returned = true
+	heard := func() bool { return !settled.Load() || r.heard() }
+	go guard(name, heard, func() error { return f(ctx) }, func(err error, panics bool) {
+		switch {
+		case !settled.CompareAndSwap(false, true):
+			r.tellUndo(i, nil, err, panics)
+			return
+		case panics:
+			r.crash(i, err)
+		}
 		done <- err
-	}()
+	})
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case err := <-done:
 		return err
 	case <-timer.C:
-		left.Store(true)
+		if !settled.CompareAndSwap(false, true) {
+			return <-done
+		}
 		return &timeout{after: d}
 	}
 }

@@ -25,7 +25,7 @@ func TestUndo(t *testing.T) {
 		{"nothing fails", now[int](1), "", "<nil>"},
 		{"a part fails", fails[int, int](5*ms, errWrong), "undo a, undo b, undo c", "facade: last: wrong (undone: a, b, c)"},
 		{"early", fails[int, int](2500*time.Microsecond, errWrong), "undo b, undo c", "facade: last: wrong (undone: b, c) (outcome unknown: a)"},
-		{"a timeout", takes[int](time.Hour, 1), "undo a, undo b, undo c", "facade: last: no answer within 50ms (undone: a, b, c)"},
+		{"a timeout", takes[int](time.Hour, 1), "undo a, undo b, undo c", "facade: last: no answer within 50ms (its context ended after 45ms) (undone: a, b, c)"},
 		{"a timeout, ignored", ignores[int](time.Hour, 1, nil), "undo a, undo b, undo c", "facade: last: no answer within 50ms (undone: a, b, c)"},
 	} {
 		bubble(t, tt.name, func(t *testing.T) {

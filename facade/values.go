@@ -1,9 +1,6 @@
 package facade
 
-import (
-	"errors"
-	"fmt"
-)
+import "fmt"
 
 // Values are those of the parts of one call, for assemble, which reads them by
 // their handles.
@@ -30,18 +27,11 @@ func (v *Values) Missing() []Reason {
 func (r *run) missing(except string) (reasons []Reason) {
 	for i := range r.cells {
 		c, name := &r.cells[i], r.plan.nodes[i].name
-		if c.status != OK && name != except && !unneeded(c.err) {
+		if c.status != OK && name != except && !c.unneeded {
 			reasons = append(reasons, Reason{Part: name, Status: c.status, Err: c.err})
 		}
 	}
 	return reasons
-}
-
-// unneeded reports whether err is of a part that was not needed, or that needs one that
-// was not. A fallback that fails is a failure all the same.
-func unneeded(err error) bool {
-	_, failed := errors.AsType[*fallbackError](err)
-	return errors.Is(err, ErrNotNeeded) && !failed
 }
 
 // foreign reports whether a handle belongs to another plan. The call fails then.

@@ -2,15 +2,15 @@ package facade
 
 import (
 	"context"
-	"runtime/debug"
+	"errors"
 )
 
 // worker is a goroutine that runs parts.
 type worker struct {
 	*run
 	inline bool  // the caller's
-	at     int32 // the part whose function or fallback is running, or none
-	in     phase // which of them
+	at     int32 // the part whose code is running, or none
+	lack   error // why that is its fallback; nil: it is its function
 }
 
 // work runs part i, and after it those that fall to the same worker. Its frame is
@@ -22,47 +22,52 @@ func (r *run) work(i int32, inline bool) {
 	w := worker{run: r, inline: inline, at: none}
 	defer w.rescue()
 	for i != none {
-		if !w.enter(i) {
+		w.at = i
+		switch {
+		case w.lack != nil:
+			i = w.substitute(i)
+		case w.admit(i):
+			v, err := r.plan.nodes[i].call(&r.cells[i], r)
+			i = w.exit(i, v, err)
+		default:
 			i = w.without(i)
-			continue
 		}
-		w.at, w.in = i, running
-		v, err := r.plan.nodes[i].call(&r.cells[i], r)
-		w.at = none
-		i = w.exit(i, v, err)
 	}
 }
 
-// enter reports whether part i is to be called. If not, it keeps the lock.
-func (w *worker) enter(i int32) bool {
-	c := &w.cells[i]
-	if !w.clocked && c.err == nil && w.plan.nodes[i].when == nil && !w.over.Load() && w.ctx.parent.Err() == nil {
-		c.run = w.run // as admit would say, without a lock
+// admit reports whether the function of part i is to be called. If not, its cell says
+// why.
+func (w *worker) admit(i int32) bool {
+	c, parent := &w.cells[i], w.ctx.parent
+	ended := parent.Err()
+	if !w.clocked && c.err == nil && w.plan.nodes[i].when == nil && !w.over.Load() && ended == nil {
+		c.run = w.run // as allowLocked would say
 		return true
 	}
-	w.mu.Lock()
-	if w.cells[i].err != nil || !w.admit(i) {
-		return false
+	var cause error
+	if ended != nil {
+		cause = context.Cause(parent)
 	}
-	w.mu.Unlock()
-	return true
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return c.err == nil && w.allowLocked(i, ended, cause)
 }
 
-// admit decides whether part i is called, with the lock held.
-func (r *run) admit(i int32) bool {
+// allowLocked decides whether part i is called, if the caller's context has ended, or
+// not, because of cause.
+func (r *run) allowLocked(i int32, ended, cause error) bool {
 	c, n := &r.cells[i], &r.plan.nodes[i]
-	parent := r.ctx.parent
-	switch err := parent.Err(); {
+	switch {
 	case r.cause != nil:
 		c.status, c.err = Cancelled, r.stop
-	case err != nil && (err == context.Canceled || r.deadline == 0):
-		c.status, c.err = Cancelled, context.Cause(parent)
-		if err == context.Canceled {
-			r.fail("", c.err)
+	case ended != nil && (ended == context.Canceled || r.deadline == 0):
+		c.status, c.err = Cancelled, cause
+		if ended == context.Canceled {
+			r.failLocked("", cause)
 		}
 	case n.when != nil && !n.when(r):
-		c.status, c.err = Skipped, ErrNotNeeded
-	case r.clocked && !r.allot(i):
+		c.status, c.err, c.unneeded = Skipped, ErrNotNeeded, true
+	case r.clocked && !r.allotLocked(i):
 		c.status, c.err = Skipped, ErrNoBudget
 	default:
 		c.run = r
@@ -71,8 +76,8 @@ func (r *run) admit(i int32) bool {
 	return false
 }
 
-// allot gives part i its time. It returns false if there is too little.
-func (r *run) allot(i int32) bool {
+// allotLocked gives part i its time. It returns false if there is too little.
+func (r *run) allotLocked(i int32) bool {
 	c, n := &r.cells[i], &r.plan.nodes[i]
 	now := r.now()
 	c.begun = now
@@ -90,8 +95,9 @@ func (r *run) allot(i int32) bool {
 		}
 	}
 	c.limit = now + given
-	c.timed = &lazy{parent: &r.ctx, deadline: r.start.Add(now + soften(given)), up: timeout{after: given}}
-	r.arm(c.limit, now)
+	early := soften(given)
+	c.timed = &lazy{parent: &r.ctx, deadline: r.start.Add(now + early), up: timeout{after: given, early: early}}
+	r.armLocked(c.limit, now)
 	return true
 }
 
@@ -99,101 +105,167 @@ func (r *run) allot(i int32) bool {
 // the same worker.
 func (w *worker) exit(i int32, v any, err error) int32 {
 	c := &w.cells[i]
-	if err == nil && c.timed != nil {
+	var says verdict
+	switch {
+	case err != nil:
+		says = w.hear(i, err)
+	case c.timed != nil:
 		c.timed.cancel(context.Canceled)
 	}
-	w.mu.Lock()
-	switch {
-	case c.left:
-		w.mu.Unlock()
+	w.at = none
+	own, others, late := w.book(i, v, err, says)
+	if late {
 		w.late(i, v, err)
 		return none
-	case err == nil:
-		w.succeed(i, v)
-		return w.dispatch(w.inline)
 	}
-	w.judge(i, err)
+	return w.launch(own, others)
+}
+
+// verdict is what there is to know of a function's error. It is found out without the
+// lock: the methods of errors and contexts are user code.
+type verdict struct {
+	cancelled bool  // it is context.Canceled
+	open      bool  // it does not say whether the part was done
+	expired   bool  // the part's time was up
+	caller    error // why the caller's context was cancelled
+}
+
+func (r *run) hear(i int32, err error) verdict {
+	c := &r.cells[i]
+	says := verdict{
+		cancelled: errors.Is(err, context.Canceled),
+		open:      r.plan.nodes[i].undoable() && mayHaveActed(err),
+		expired:   c.timed != nil && c.timed.expired(),
+	}
+	if r.ctx.parent.Err() == context.Canceled {
+		says.caller = context.Cause(r.ctx.parent)
+	}
+	return says
+}
+
+// mayHaveActed reports whether err leaves open what the other side has done.
+func mayHaveActed(err error) bool {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return true
+	}
+	t, ok := errors.AsType[interface {
+		error
+		Timeout() bool
+	}](err)
+	return ok && t.Timeout()
+}
+
+// book reports whether the call has left the function of part i behind meanwhile. If
+// not, it returns what is to run next.
+func (w *worker) book(i int32, v any, err error, says verdict) (own, others int32, late bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	c := &w.cells[i]
+	switch {
+	case c.left:
+		return none, none, true
+	case err == nil:
+		w.succeedLocked(i, v)
+		own, others = w.dispatchLocked(w.inline)
+		return own, others, false
+	}
+	w.judgeLocked(i, err, says)
 	if c.timed != nil {
 		c.timed.cancel(context.Canceled)
 	}
-	return w.without(i)
+	own, others = w.withoutLocked(i)
+	return own, others, false
 }
 
-// without goes on with part i, which has no value, for the reason cell.err. It is
-// called with the lock held.
+// without goes on with part i, which has no value, for the reason cell.err.
 func (w *worker) without(i int32) int32 {
+	w.at = none
+	return w.launch(w.bookWithout(i))
+}
+
+func (w *worker) bookWithout(i int32) (own, others int32) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.withoutLocked(i)
+}
+
+// withoutLocked returns what is to run next: the fallback of part i, if lack is set.
+func (w *worker) withoutLocked(i int32) (own, others int32) {
 	c, n := &w.cells[i], &w.plan.nodes[i]
 	if n.fallback == nil || w.cause != nil {
-		w.decideWithout(i)
-		return w.dispatch(w.inline)
+		w.decideWithoutLocked(i)
+		return w.dispatchLocked(w.inline)
 	}
 	c.phase, c.limit = substituting, 0
 	if w.deadline > 0 {
 		now := w.now()
 		c.limit = max(w.deadline-n.tail, now+grace)
-		w.arm(c.limit, now)
+		w.armLocked(c.limit, now)
 	}
-	cause := c.err
-	w.mu.Unlock()
-	w.at, w.in = i, substituting
-	v, err := n.fallback(&w.ctx, cause)
-	w.at = none
-	w.mu.Lock()
-	if c.phase != substituting { // too late, and its place has been passed on
-		w.mu.Unlock()
-		return none
-	}
-	if err != nil {
-		w.decide(i, c.status, nil, &fallbackError{cause, err})
-	} else {
-		w.decide(i, FellBack, v, cause)
-	}
-	return w.dispatch(w.inline)
+	w.lack = c.err
+	return i, none
 }
 
-// rescue is deferred by a worker. If a function or fallback panics or exits, the call
-// ends with it.
-func (w *worker) rescue() {
-	if w.at == none {
-		return
-	}
+// substitute calls the fallback of part i, and returns the next part.
+func (w *worker) substitute(i int32) int32 {
+	v, err := w.plan.nodes[i].fallback(&w.ctx, w.lack)
+	w.at = none
+	return w.launch(w.bookFallback(i, v, err))
+}
+
+func (w *worker) bookFallback(i int32, v any, err error) (own, others int32) {
 	w.mu.Lock()
-	c := &w.cells[w.at]
+	defer w.mu.Unlock()
+	lack := w.lack
+	w.lack = nil
+	c := &w.cells[i]
+	switch {
+	case c.phase != substituting: // too late, and its place has been passed on
+		return none, none
+	case err != nil:
+		c.unneeded = false
+		w.decideLocked(i, c.status, nil, &fallbackError{lack, err})
+	default:
+		w.decideLocked(i, FellBack, v, lack)
+	}
+	return w.dispatchLocked(w.inline)
+}
+
+// rescue is deferred by a worker. If the code of a part panics or exits, the call ends
+// with it.
+func (w *worker) rescue() {
+	if w.at == none || !w.heard() {
+		return // and a panic takes its course
+	}
+	err := errExit
+	if value := recover(); value != nil {
+		err = newPanicked(w.plan.nodes[w.at].name, value)
+	}
+	if !w.bookCrash(w.at, err) {
+		w.crashed(w.at, err, Event{Kind: Late, Part: w.plan.nodes[w.at].name, Err: err})
+	}
+}
+
+// bookCrash books what the code of part i has ended with that did not return. It
+// returns false if the call has ended before.
+func (w *worker) bookCrash(i int32, err error) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	c, n := &w.cells[i], &w.plan.nodes[i]
 	late := c.left
-	if w.in == substituting {
+	if w.lack != nil {
 		late = c.phase != substituting
 	}
-	if late && w.closed && w.plan.cfg.Observe == nil {
-		w.mu.Unlock()
-		return // the panic takes its course
+	if w.gone {
+		return false
 	}
-	w.crashed(w.at, w.in, late, recover())
-}
-
-// crashed books a panic with that value, or runtime.Goexit if it is nil. It releases
-// the lock.
-func (r *run) crashed(i int32, in phase, late bool, value any) {
-	c, n := &r.cells[i], &r.plan.nodes[i]
-	err := errExit
-	if value != nil {
-		crash := newPanicError(n.name, value, debug.Stack())
-		err = crash
-		if !r.closed && r.crash == nil {
-			r.crash = crash
-		}
+	w.crashLocked(i, err)
+	if w.lack == nil {
+		c.unknown, c.left = n.undoable(), false
 	}
-	if late && r.closed {
-		r.mu.Unlock()
-		r.observeLate(i, err, nil, false)
-		return
+	if !late {
+		c.unneeded = false
+		w.decideLocked(i, Failed, nil, err)
 	}
-	r.exits = r.exits || value == nil
-	c.unknown = c.unknown || in == running && n.undoable()
-	r.fail(n.name, err)
-	if late {
-		c.left = false
-	} else {
-		r.decide(i, Failed, nil, err)
-	}
-	r.unlock()
+	return true
 }

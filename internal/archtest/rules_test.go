@@ -37,7 +37,7 @@ var topLevel = []string{
 var goStatements = map[string]string{
 	"facade/each.go:Each":                    "the calls for some of the items: Each waits for them",
 	"facade/race.go:Quorum":                  "a contestant: it ends with its function, whose context the race ends",
-	"facade/run.go:dispatch":                 "a branch of a plan: it ends with the functions of its parts, whose contexts the call ends",
+	"facade/run.go:launch":                   "a branch of a plan: it ends with the functions of its parts, whose contexts the call ends",
 	"facade/undo.go:apart":                   "one undo: it ends with its function, whose context ends after a share of UndoTimeout",
 	"gateway/httpcache/flight.go:pump":       "reads a body for those who wait for it: it ends with the body, at the latest with the context of the request whose it is",
 	"gateway/httpcache/refresh.go:refresh":   "validates a response in the background: it ends with its request, which has a deadline and which Close cancels",
