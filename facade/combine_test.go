@@ -261,14 +261,14 @@ func TestLastGood(t *testing.T) {
 func TestCombinatorsPanic(t *testing.T) {
 	one := now[int](1)
 	for want, f := range map[string]func(){
-		"facade: First of no functions":                  func() { facade.First[int, int](nil) },
-		"facade: First: a function is nil":               func() { facade.First(nil, one, nil) },
-		"facade: Quorum of 3 out of 2 functions":         func() { facade.Quorum(3, nil, one, one) },
-		"facade: Quorum of 0 out of 2 functions":         func() { facade.Quorum(0, nil, one, one) },
-		"facade: Each with a limit of 0":                 func() { facade.Each(0, nil, one) },
-		"facade: Each: a function is nil":                func() { facade.Each[int, int](1, nil, nil) },
-		"facade: Chain of no functions":                  func() { facade.Chain[int, int]() },
-		"facade: LastGood: a function is nil":            func() { facade.LastGood[int, int](1, 0, nil) },
+		"facade: First of no functions":                      func() { facade.First[int, int](nil) },
+		"facade: First: a function is nil":                   func() { facade.First(nil, one, nil) },
+		"facade: Quorum of 3 out of 2 functions":             func() { facade.Quorum(3, nil, one, one) },
+		"facade: Quorum of 0 out of 2 functions":             func() { facade.Quorum(0, nil, one, one) },
+		"facade: Each with a limit of 0":                     func() { facade.Each(0, nil, one) },
+		"facade: Each: a function is nil":                    func() { facade.Each[int, int](1, nil, nil) },
+		"facade: Chain of no functions":                      func() { facade.Chain[int, int]() },
+		"facade: LastGood: a function is nil":                func() { facade.LastGood[int, int](1, 0, nil) },
 		"facade: LastGood with maxKeys of 0, want 1 or more": func() { facade.LastGood(0, 0, one) },
 		"facade: Config.Limit is -1, want 1 or more, or 0 for none\nfacade: Config.UndoTimeout is -1ns, want more than 0, or 0 for the default": func() { facade.New[int](facade.Config{Limit: -1, UndoTimeout: -1}) },
 	} {
