@@ -24,10 +24,13 @@
 // Each of the HTTP packages has a Transport, an [net/http.RoundTripper] whose zero
 // value is useful. A stack reads from the outside in:
 //
-//	client := &http.Client{Transport: &retry.Transport{Base:
-//		&breaker.Transport{Base:
-//			&ratelimit.Transport{Limiter: limiter, Base:
-//				&loadbalance.Transport{Balancer: balancer}}}}}
+//	client := &http.Client{Transport: &loadbalance.Spread{Base:
+//		&retry.Transport{Base:
+//			&breaker.Transport{Base:
+//				&ratelimit.Transport{Limiter: limiter, Base:
+//					&loadbalance.Transport{Balancer: balancer}}}}}}
+//
+// The Spread around the retry sends each attempt of a request to another instance.
 //
 // The order from the outermost layer on: facade, endpoint, cache, retry and
 // budget, breaker, limits of rate and concurrency, load balancing, transport. The

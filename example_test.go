@@ -30,14 +30,14 @@ func Example() {
 	}
 	client := &http.Client{
 		Timeout: 2 * time.Second,
-		Transport: &retry.Transport{ // try again, when that can help
+		Transport: &loadbalance.Spread{Base: &retry.Transport{ // try again, elsewhere, when that can help
 			Base: &breaker.Transport{ // but not what is down
 				Base: &ratelimit.Transport{ // nor faster than agreed
 					Limiter: ratelimit.New(ratelimit.Config{Rate: 100, Burst: 20}),
 					Base:    &loadbalance.Transport{Balancer: instances}, // where it goes best
 				},
 			},
-		},
+		}},
 	}
 	resp, err := client.Get("http://shop.example/")
 	switch {

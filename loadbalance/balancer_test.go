@@ -3,6 +3,7 @@ package loadbalance_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net/url"
 	"runtime"
@@ -48,13 +49,13 @@ func fixed(n int, cfg loadbalance.Config) *balancer {
 }
 
 // picked is one pick that must succeed.
-func picked(t *testing.T, b *balancer) pick {
+func picked(t *testing.T, b *balancer) *pick {
 	t.Helper()
 	p, err := b.Pick(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	return p
+	return &p
 }
 
 // one is a pick, and a call that ends at once.
@@ -108,7 +109,7 @@ func TestDo(t *testing.T) {
 	if got, err := fn(t.Context(), "x"); got != "x0" || err != nil {
 		t.Errorf("%q, %v", got, err)
 	}
-	if s := stats(t, b, "0"); s.InFlight != 0 || s.Failures == 0 {
+	if s := stats(t, b, "0"); s.InFlight != 0 || s.FailureRate == 0 {
 		t.Errorf("%+v", s)
 	}
 }
@@ -124,7 +125,7 @@ func TestDoPanics(t *testing.T) {
 			loadbalance.Run(t.Context(), b, func(context.Context, int) error { leave(); return nil })
 		}()
 		<-done
-		if s := stats(t, b, "0"); s.InFlight != 0 || s.Failures == 0 {
+		if s := stats(t, b, "0"); s.InFlight != 0 || s.FailureRate == 0 {
 			t.Errorf("%s: %+v", name, s)
 		}
 	}
@@ -137,12 +138,12 @@ func TestDoneTwice(t *testing.T) {
 	p.Done(good)
 	p.Done(failed)
 	p.Answered(failed)
-	if s := stats(t, b, "0"); s.InFlight != 1 || s.Failures != 0 {
+	if s := stats(t, b, "0"); s.InFlight != 1 || s.FailureRate != 0 {
 		t.Errorf("%+v", s)
 	}
 	other.Answered(good)
 	other.Answered(failed)
-	if s := stats(t, b, "0"); s.InFlight != 1 || s.Failures != 0 {
+	if s := stats(t, b, "0"); s.InFlight != 1 || s.FailureRate != 0 {
 		t.Errorf("%+v", s)
 	}
 	other.Done(good)
@@ -152,33 +153,152 @@ func TestDoneTwice(t *testing.T) {
 	new(pick).Done(good) // of nothing
 }
 
-// What a caller has cancelled, and what another layer refused, is nobody's failure.
-func TestNeutral(t *testing.T) {
-	canceled, cancel := context.WithCancel(t.Context())
-	cancel()
+// What the caller has cancelled, and what another layer refused, is nobody's failure; a
+// deadline is one. The cause of the context says which of them it was, through every
+// context that is derived from it, before the error does.
+func TestOutcome(t *testing.T) {
+	ended := func(cause error) context.Context {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		cancel(cause)
+		derived, done := context.WithTimeout(ctx, time.Minute)
+		t.Cleanup(done)
+		return derived
+	}
 	late, cancel := context.WithTimeout(t.Context(), 0)
 	defer cancel()
 	for _, tt := range []struct {
-		name     string
-		ctx      context.Context
-		err      error
-		failures bool
+		name string
+		ctx  context.Context
+		err  error
+		want loadbalance.Outcome
 	}{
-		{"canceled", t.Context(), context.Canceled, false},
-		{"canceled, wrapped", t.Context(), &url.Error{Op: "Get", URL: "u", Err: context.Canceled}, false},
-		{"canceled, in the driver's words", canceled, errors.New("operation was canceled"), false},
-		{"refused below", t.Context(), &loadbalance.Error{Err: loadbalance.ErrOverloaded}, false},
-		{"deadline", late, context.DeadlineExceeded, true},
-		{"deadline, in the driver's words", late, errors.New("timeout"), true},
-		{"another error", t.Context(), errors.New("reset"), true},
+		{"no error", t.Context(), nil, loadbalance.Success},
+		{"no error, though the context has ended", late, nil, loadbalance.Success},
+		{"canceled", t.Context(), context.Canceled, loadbalance.Ignored},
+		{"canceled, wrapped", t.Context(), &url.Error{Op: "Get", URL: "u", Err: context.Canceled}, loadbalance.Ignored},
+		{"canceled, in the driver's words", ended(nil), errors.New("operation was canceled"), loadbalance.Ignored},
+		{"canceled with a cause", ended(errors.New("the page was closed")), context.Canceled, loadbalance.Ignored},
+		{"the deadline of an attempt", ended(context.DeadlineExceeded), context.Canceled, loadbalance.Failure},
+		{"the same, in the driver's words", ended(context.DeadlineExceeded), errors.New("operation was canceled"), loadbalance.Failure},
+		{"deadline", late, context.DeadlineExceeded, loadbalance.Failure},
+		{"deadline, in the driver's words", late, errors.New("canceled"), loadbalance.Failure},
+		{"refused below", t.Context(), &loadbalance.Error{Err: loadbalance.ErrOverloaded}, loadbalance.Ignored},
+		{"refused below, too late", late, fmt.Errorf("no time: %w", &loadbalance.Error{Err: loadbalance.ErrOverloaded}), loadbalance.Ignored},
+		{"another error", t.Context(), errors.New("reset"), loadbalance.Failure},
 	} {
 		b := fixed(2, loadbalance.Config{EjectAfter: 1})
-		loadbalance.Run(tt.ctx, b, func(context.Context, int) error { return tt.err })
-		got := stats(t, b, "0").Failures+stats(t, b, "1").Failures > 0
-		if got != tt.failures {
-			t.Errorf("%s: a failure: %v", tt.name, got)
+		if got := b.Outcome(tt.ctx, tt.err); got != tt.want {
+			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
 		}
 	}
+}
+
+// Do makes of an error what Outcome says.
+func TestDoUsesOutcome(t *testing.T) {
+	for cause, want := range map[error]bool{context.Canceled: false, context.DeadlineExceeded: true} {
+		b := fixed(2, loadbalance.Config{})
+		ctx, cancel := context.WithCancelCause(t.Context())
+		loadbalance.Run(ctx, b, func(context.Context, int) error { cancel(cause); return errors.New("canceled") })
+		if got := stats(t, b, "0").FailureRate+stats(t, b, "1").FailureRate > 0; got != want {
+			t.Errorf("%v: a failure: %v", cause, got)
+		}
+	}
+}
+
+// Classify decides what it knows about, and leaves the rest to the rules. It is not
+// asked about what says nothing.
+func TestClassify(t *testing.T) {
+	notFound, busy := errors.New("no rows"), errors.New("busy")
+	b := fixed(2, loadbalance.Config{Classify: func(_ context.Context, err error) loadbalance.Outcome {
+		switch {
+		case errors.Is(err, context.Canceled):
+			t.Error("asked about a cancel")
+		case errors.Is(err, notFound):
+			return loadbalance.Success
+		case errors.Is(err, busy):
+			return loadbalance.Overload
+		}
+		return loadbalance.Default
+	}})
+	for err, want := range map[error]loadbalance.Outcome{
+		nil: loadbalance.Success, notFound: loadbalance.Success, busy: loadbalance.Overload,
+		errors.New("reset"): loadbalance.Failure, context.Canceled: loadbalance.Ignored,
+	} {
+		if got := b.Outcome(t.Context(), err); got != want {
+			t.Errorf("%v: %v, want %v", err, got, want)
+		}
+	}
+	for range 20 {
+		loadbalance.Run(t.Context(), b, func(context.Context, int) error { return notFound })
+	}
+	if s := b.Stats().Endpoints; s[0].FailureRate+s[1].FailureRate > 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// A context that has ended sends nothing anywhere, and is no endpoint's failure.
+func TestEndedContext(t *testing.T) {
+	b := fixed(3, loadbalance.Config{Name: "orders"})
+	passed, cancel := context.WithDeadline(t.Context(), time.Unix(0, 0))
+	defer cancel()
+	why := errors.New("the page was closed")
+	closed, leave := context.WithCancelCause(t.Context())
+	leave(why)
+	for ctx, want := range map[context.Context]error{passed: context.DeadlineExceeded, closed: why} {
+		for range 20 {
+			err := loadbalance.Run(ctx, b, func(context.Context, int) error { t.Error("called"); return nil })
+			e, ok := errors.AsType[*loadbalance.Error](err)
+			if !ok || !e.Rejected() || !errors.Is(err, want) || !errors.Is(err, ctx.Err()) || e.Timeout() != (ctx == passed) {
+				t.Fatalf("%v", err)
+			}
+		}
+	}
+	for _, e := range b.Stats().Endpoints {
+		if e.State != loadbalance.Healthy || e.FailureRate != 0 || e.InFlight != 0 {
+			t.Errorf("%+v", e)
+		}
+	}
+}
+
+// An answer counts at once, and turns into a failure only if the rest fails: then the
+// row of failures goes on as if the answer had not been.
+func TestAnsweredCounts(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := fixed(2, loadbalance.Config{EjectAfter: 3, EjectRate: -1, EjectFor: time.Second})
+		target := loadbalance.Hint{Exclude: []string{"1"}}
+		call := func(answer, end result) {
+			t.Helper()
+			p, err := b.PickWith(t.Context(), target)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.Answered(answer)
+			p.Done(end)
+		}
+		ignored := result{Outcome: loadbalance.Ignored}
+		call(good, failed)
+		call(good, failed)
+		call(ignored, good) // it was not known yet: this is a success
+		call(good, failed)
+		call(good, ignored)
+		call(failed, good)    // after a failure nothing more counts
+		call(ignored, failed) // it was not known yet: this is a failure
+		inState(t, b, "0", loadbalance.Healthy, "")
+		call(good, failed)
+		inState(t, b, "0", loadbalance.Ejected, "3 calls in a row")
+
+		time.Sleep(time.Second)
+		synctest.Wait()
+		due(t, b)
+		trial := picked(t, b)
+		trial.Answered(good)
+		inState(t, b, "0", loadbalance.SlowStart, "its trial succeeded")
+		trial.Done(failed)
+		inState(t, b, "0", loadbalance.Ejected, "after a good answer")
+		if s := stats(t, b, "0"); s.InFlight != 0 {
+			t.Errorf("%+v", s)
+		}
+	})
 }
 
 // A first pick waits for the first set, and no longer than its context; one with a

@@ -11,16 +11,17 @@ import (
 // leaves the set. Only the first call has an effect.
 func (b *Balancer[T]) Check(check func(context.Context, T) error) {
 	c := &b.core
+	defer c.deliver()
 	c.mu.Lock()
-	defer c.unlock()
+	defer c.mu.Unlock()
 	if c.check == nil {
 		c.check = func(ctx context.Context, e any) error { return check(ctx, e.(*Endpoint[T]).Value) }
-		c.startChecks()
+		c.startChecksLocked()
 	}
 }
 
-// startChecks starts those of the nodes that have none. The lock is held.
-func (c *core) startChecks() {
+// startChecksLocked starts those of the nodes that have none.
+func (c *core) startChecksLocked() {
 	if c.check == nil || c.ctx.Err() != nil {
 		return
 	}
@@ -53,8 +54,9 @@ func (c *core) checkOnce(ctx context.Context, endpoint any) error {
 
 // checked takes in the result of a check.
 func (c *core) checked(ctx context.Context, n *node, err error) {
+	defer c.deliver()
 	c.mu.Lock()
-	defer c.unlock()
+	defer c.mu.Unlock()
 	h := n.health
 	if ctx.Err() != nil || h.gone {
 		return
@@ -64,8 +66,8 @@ func (c *core) checked(ctx context.Context, n *node, err error) {
 		h.fails++
 		if h.fails >= c.cfg.CheckFailures {
 			h.unhealthy = true
-			c.note(ctx, n, withError("its checks fail", err))
-			c.rebuild(ctx)
+			c.noteLocked(ctx, n, withError("its checks fail", err))
+			c.rebuildLocked(ctx)
 		}
 		return
 	}
@@ -76,9 +78,9 @@ func (c *core) checked(ctx context.Context, n *node, err error) {
 	}
 	h.unhealthy = false
 	if h.out == Healthy {
-		c.ramp(ctx, n, "its checks pass again")
+		c.rampLocked(ctx, n, "its checks pass again")
 	} else {
-		c.note(ctx, n, "its checks pass again")
+		c.noteLocked(ctx, n, "its checks pass again")
 	}
-	c.rebuild(ctx)
+	c.rebuildLocked(ctx)
 }

@@ -109,7 +109,7 @@ func (c *choice) soften() {
 	}
 }
 
-// ramped reports whether a node may have this pick: one in its slow start has only
+// rampedLocked reports whether a node may have this pick: one in its slow start has only
 // a part of what the policy would give it.
 func (s *snapshot) ramped(n *node, now int64) bool {
 	from, until := n.health.from.Load(), n.health.until.Load()
@@ -124,49 +124,52 @@ func (s *snapshot) ramped(n *node, now int64) bool {
 // but an endpoint that is not healthy is better than none.
 func (c *choice) leftovers() (member, error) {
 	if c.full {
-		return member{}, &Error{Err: ErrOverloaded}
+		return member{}, &Error{Name: c.s.core.cfg.Name, Err: ErrOverloaded}
 	}
 	rest := slices.DeleteFunc(slices.Clone(c.s.all), func(m member) bool { return slices.Contains(c.hint.Exclude, m.node.key) })
 	if len(rest) == 0 {
-		return member{}, &Error{Err: ErrNoEndpoints, Cause: errExcluded}
+		return member{}, &Error{Name: c.s.core.cfg.Name, Err: ErrNoEndpoints, Cause: errExcluded}
 	}
 	return c.s.core.snapshot(rest, leastLoaded{}).choose(c.now, Hint{}, c.tried)
 }
 
 // pick is Pick for all but the simplest case.
 func (b *Balancer[T]) pick(ctx context.Context, h Hint) (Pick[T], error) {
-	p, err := b.pickSlowly(ctx, h)
-	if err != nil && b.core.cfg.Observe != nil {
-		b.core.cfg.Observe(ctx, Event{Kind: Refused, Err: err})
+	c := &b.core
+	call, endpoint, err := c.pick(ctx, h)
+	if err != nil {
+		if c.cfg.Observe != nil {
+			c.cfg.Observe(ctx, Event{Kind: Refused, Name: c.cfg.Name, Err: err})
+		}
+		return Pick[T]{}, err
 	}
-	return p, err
+	return Pick[T]{call: call, endpoint: endpoint.(*Endpoint[T])}, nil
 }
 
-func (b *Balancer[T]) pickSlowly(ctx context.Context, h Hint) (Pick[T], error) {
-	c := &b.core
+func (c *core) pick(ctx context.Context, h Hint) (call, any, error) {
 	s, err := c.wait(ctx)
 	if err != nil {
-		return Pick[T]{}, err
+		return call{}, nil, err
 	}
 	var now int64
 	if c.timed || s.ramping {
 		now = c.now()
 	}
 	start := c.start(now)
-	a, _ := ctx.Value(attemptsKey{}).(*attempts)
+	a, _ := ctx.Value(spreadKey{}).(*visits)
 	tried := a.of(c)
 	if len(s.trials) > 0 && len(tried) == 0 && len(h.Prefer)+len(h.Exclude) == 0 && c.turn(s) {
 		if m, trial := c.takeTrial(ctx, start); trial != 0 {
 			a.add(m.node)
-			return Pick[T]{call: call{m.node, start, trial, false}, endpoint: m.endpoint.(*Endpoint[T])}, nil
+			return call{node: m.node, start: start, trial: trial}, m.endpoint, nil
 		}
 	}
 	m, err := s.choose(now, h, tried)
 	if err != nil {
-		return Pick[T]{}, err
+		return call{}, nil, err
 	}
 	a.add(m.node)
-	return Pick[T]{call: call{m.node, start, 0, false}, endpoint: m.endpoint.(*Endpoint[T])}, nil
+	return call{node: m.node, start: start}, m.endpoint, nil
 }
 
 // turn reports whether this pick begins a trial: after as many others as there are
@@ -178,6 +181,9 @@ func (c *core) turn(s *snapshot) bool {
 
 // wait returns the snapshot, and waits for the first one.
 func (c *core) wait(ctx context.Context) (*snapshot, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, &Error{Name: c.cfg.Name, Err: err, Cause: context.Cause(ctx)}
+	}
 	select {
 	case <-c.ready:
 	default:
@@ -185,16 +191,16 @@ func (c *core) wait(ctx context.Context) (*snapshot, error) {
 		case <-c.ready:
 		case <-c.ctx.Done():
 		case <-ctx.Done():
-			return nil, &Error{Err: ErrNoEndpoints, Cause: context.Cause(ctx)}
+			return nil, &Error{Name: c.cfg.Name, Err: ErrNoEndpoints, Cause: context.Cause(ctx)}
 		}
 	}
 	if c.ctx.Err() != nil {
-		return nil, &Error{Err: ErrClosed}
+		return nil, &Error{Name: c.cfg.Name, Err: ErrClosed}
 	}
 	if s := c.current.Load(); s != nil {
 		return s, nil
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return nil, &Error{Err: ErrNoEndpoints, Cause: c.err}
+	return nil, &Error{Name: c.cfg.Name, Err: ErrNoEndpoints, Cause: c.err}
 }

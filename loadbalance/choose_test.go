@@ -61,7 +61,7 @@ func TestMaxInFlight(t *testing.T) {
 	for _, policy := range policies {
 		inBubble(t, func(t *testing.T) {
 			b := fixed(3, loadbalance.Config{Policy: policy, MaxInFlight: 5})
-			var calls []pick
+			var calls []*pick
 			for range 15 {
 				calls = append(calls, picked(t, b))
 			}
@@ -130,7 +130,7 @@ func TestAttemptsGoElsewhere(t *testing.T) {
 				b := fixed(n, loadbalance.Config{Policy: policy, EjectAfter: -1, EjectRate: -1})
 				other := fixed(n, loadbalance.Config{})
 				for range 20 {
-					ctx := loadbalance.WithAttempts(t.Context())
+					ctx := loadbalance.WithSpread(t.Context())
 					tried := map[int]bool{}
 					last := -1
 					for i := range 2 * n {
@@ -163,7 +163,7 @@ func TestAttemptsAndHealth(t *testing.T) {
 		for range 3 {
 			at(t, b, "2", failed)
 		}
-		ctx := loadbalance.WithAttempts(t.Context())
+		ctx := loadbalance.WithSpread(t.Context())
 		for i := range 4 {
 			p, err := b.Pick(ctx)
 			if err != nil || p.Value() == 2 {
@@ -176,7 +176,7 @@ func TestAttemptsAndHealth(t *testing.T) {
 			}
 		}
 		due(t, b)
-		first, _ := b.Pick(loadbalance.WithAttempts(t.Context()))
+		first, _ := b.Pick(loadbalance.WithSpread(t.Context()))
 		if first.Value() != 2 {
 			t.Errorf("a first attempt went to %d, and is no trial", first.Value())
 		}
@@ -188,7 +188,7 @@ func TestAttemptsAndHealth(t *testing.T) {
 func TestHedgesGoElsewhere(t *testing.T) {
 	b := fixed(4, loadbalance.Config{})
 	for range 200 {
-		ctx := loadbalance.WithAttempts(t.Context())
+		ctx := loadbalance.WithSpread(t.Context())
 		var mu sync.Mutex
 		var went []int
 		var wg sync.WaitGroup
@@ -214,7 +214,7 @@ func TestHedgesGoElsewhere(t *testing.T) {
 // What is remembered of a call is bounded.
 func TestAttemptsAreBounded(t *testing.T) {
 	b := fixed(100, unejected)
-	ctx := loadbalance.WithAttempts(t.Context())
+	ctx := loadbalance.WithSpread(t.Context())
 	for range 1000 {
 		p, err := b.Pick(ctx)
 		if err != nil {

@@ -11,6 +11,8 @@ import (
 
 // Config describes a [Balancer]. The zero value is a good one.
 type Config struct {
+	// Name tells Balancers apart in Events, Stats and errors. It may be empty.
+	Name string
 	// Policy chooses among the endpoints. nil means PeakEWMA.
 	Policy Policy `json:"-"`
 	// Decay is how fast estimates are forgotten: two thirds are gone after it.
@@ -55,6 +57,12 @@ type Config struct {
 	CheckFailures int
 	// CheckPasses is how many must pass until it is healthy again. 0 means 2.
 	CheckPasses int
+
+	// Classify decides what the error of an operation says about its endpoint; ctx is
+	// the caller's, err may be nil. Default leaves it to the rules in the package
+	// documentation, and so does nil. It is not asked about refusals and the caller's
+	// own cancel, which say nothing. A [Transport] asks its own Classify first.
+	Classify func(ctx context.Context, err error) Outcome `json:"-"`
 
 	// Observe is told what happens to the endpoints, in that order, while no lock is
 	// held, with the context of the call that caused it, or the background's.

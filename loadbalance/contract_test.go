@@ -38,13 +38,13 @@ func (l *lazy) Close() error {
 }
 
 func TestTransportContract(t *testing.T) {
-	contract.Run(t, contract.Traits{}, func(base http.RoundTripper) http.RoundTripper {
+	contract.Run(t, contract.Traits{Watches: true}, func(base http.RoundTripper) http.RoundTripper {
 		return &lazy{transport: loadbalance.Transport{Base: base}}
 	})
 }
 
-func TestAttemptsContract(t *testing.T) {
+func TestSpreadContract(t *testing.T) {
 	contract.Run(t, contract.Traits{}, func(base http.RoundTripper) http.RoundTripper {
-		return &loadbalance.Attempts{Base: base}
+		return &loadbalance.Spread{Base: base}
 	})
 }

@@ -200,6 +200,13 @@ func TestDNSEmpty(t *testing.T) {
 	})
 }
 
+func keysOf(b *loadbalance.Balancer[*url.URL]) (keys []string) {
+	for _, e := range b.Stats().Endpoints {
+		keys = append(keys, e.Key)
+	}
+	return keys
+}
+
 func TestHosts(t *testing.T) {
 	b, err := loadbalance.Hosts("http://a:1", "https://b/v1")
 	if err != nil || !slices.Equal(urls(b), []string{"http://a:1", "https://b/v1"}) {
@@ -210,8 +217,10 @@ func TestHosts(t *testing.T) {
 			t.Errorf("%q: %v", bad, err)
 		}
 	}
-	if _, err := loadbalance.Hosts("http://a", "http://a"); !errors.Is(err, loadbalance.ErrDuplicateKey) {
-		t.Errorf("%v", err)
+	b, err = loadbalance.Hosts("http://a:80", "http://a", "HTTP://A:80/", "http://a/v1", "http://a:8080", "https://a", "http://[::1]", "http://[::1]:80/")
+	want := []string{"http://a:80", "http://a/v1", "http://a:8080", "https://a", "http://[::1]"}
+	if err != nil || !slices.Equal(keysOf(b), want) {
+		t.Errorf("%v, %v, want one endpoint for each server: %v", keysOf(b), err, want)
 	}
 	if _, err := loadbalance.Hosts(); err == nil {
 		t.Error("no hosts are no error")

@@ -6,6 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net"
+	"net/url"
+	"strings"
 )
 
 // An Endpoint is something that calls can go to: a URL, a connection, a replica.
@@ -33,13 +36,6 @@ type Source[T any] interface {
 	Watch(ctx context.Context, set func([]Endpoint[T], error)) error
 }
 
-// Errors in a set of endpoints, which is then ignored. What wraps them names the
-// endpoint.
-var (
-	ErrDuplicateKey = errors.New("loadbalance: two endpoints have the same key")
-	ErrBadWeight    = errors.New("loadbalance: the weight of an endpoint is not a number, or not one above 0")
-)
-
 type static[T any] []Endpoint[T]
 
 // Static returns a Source of a set that never changes. A [Balancer] with it starts
@@ -50,6 +46,46 @@ func Static[T any](endpoints ...Endpoint[T]) Source[T] { return static[T](endpoi
 func (s static[T]) Watch(_ context.Context, set func([]Endpoint[T], error)) error {
 	set(s, nil)
 	return nil
+}
+
+// URLs returns a Source of the servers at urls, which never changes, for a [Transport].
+// Each URL has a scheme, http or https, a host, and perhaps a path. The Key of an
+// endpoint is its URL as it is given; of URLs that mean the same server and path only
+// the first counts. It returns an error that says everything that is wrong.
+func URLs(urls ...string) (Source[*url.URL], error) {
+	var (
+		set  static[*url.URL]
+		errs []error
+	)
+	seen := map[string]bool{}
+	for _, s := range urls {
+		u, err := parseHost(s)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		if key := normal(u); !seen[key] {
+			seen[key] = true
+			set = append(set, Endpoint[*url.URL]{Key: s, Value: u})
+		}
+	}
+	if len(urls) == 0 {
+		errs = append(errs, errEmpty)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return set, nil
+}
+
+// normal is the same for all ways to write a URL (RFC 3986, section 6.2).
+func normal(u *url.URL) string {
+	scheme := strings.ToLower(u.Scheme)
+	port := u.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[scheme]
+	}
+	return scheme + "://" + net.JoinHostPort(strings.ToLower(u.Hostname()), port) + strings.TrimSuffix(u.EscapedPath(), "/")
 }
 
 // checkSet reports everything that is wrong with a set.

@@ -3,29 +3,50 @@ package loadbalance
 import (
 	"context"
 	"errors"
+	"log/slog"
+	"strings"
 )
 
 // Errors found by [errors.Is] in what a Balancer refuses.
 var (
-	// ErrNoEndpoints: there is no set of endpoints yet, or nothing left of it.
-	ErrNoEndpoints = errors.New("loadbalance: no endpoints")
+	// ErrNoEndpoints: there is no set of endpoints yet, or all of it is excluded.
+	ErrNoEndpoints = errors.New("no endpoints")
 	// ErrOverloaded: every endpoint has Config.MaxInFlight calls in flight.
-	ErrOverloaded = errors.New("loadbalance: all endpoints are at their limit")
+	ErrOverloaded = errors.New("all endpoints are at their limit")
 	// ErrClosed: the Balancer is closed.
-	ErrClosed = errors.New("loadbalance: closed")
+	ErrClosed = errors.New("closed")
+)
+
+// Errors in a set of endpoints, which is then ignored. The error that wraps them names
+// the endpoint.
+var (
+	ErrDuplicateKey = errors.New("loadbalance: two endpoints have the same key")
+	ErrBadWeight    = errors.New("loadbalance: the weight of an endpoint is not a number, or not one above 0")
 )
 
 // Error is a refusal: no endpoint was picked, and nothing was sent.
 type Error struct {
-	Err   error // ErrNoEndpoints, ErrOverloaded or ErrClosed
-	Cause error // why, if there is more to say: the source's error, or the context's
+	Name string // Config.Name
+	// Err is ErrNoEndpoints, ErrOverloaded, ErrClosed, or the error of the context,
+	// which had ended before an endpoint was picked.
+	Err   error
+	Cause error // why, if there is more to say: the source's error, or the context's cause
 }
 
 func (e *Error) Error() string {
-	if e.Cause == nil {
-		return e.Err.Error()
+	parts := []string{prefix(e.Name), e.Err.Error()}
+	if e.Cause != nil && e.Cause.Error() != parts[1] {
+		parts = append(parts, e.Cause.Error())
 	}
-	return e.Err.Error() + ": " + e.Cause.Error()
+	return strings.Join(parts, ": ")
+}
+
+// prefix begins the text of an error.
+func prefix(name string) string {
+	if name == "" {
+		return "loadbalance"
+	}
+	return "loadbalance " + name
 }
 
 // Unwrap returns Err, and Cause if there is one.
@@ -39,6 +60,23 @@ func (e *Error) Unwrap() []error {
 // Rejected reports true: this process refused the call and sent nothing.
 func (e *Error) Rejected() bool { return true }
 
-// Timeout reports whether the context's deadline passed while there was no set of
-// endpoints yet.
-func (e *Error) Timeout() bool { return errors.Is(e.Cause, context.DeadlineExceeded) }
+// Timeout reports whether the context's deadline passed before an endpoint was picked.
+func (e *Error) Timeout() bool { return errors.Is(e, context.DeadlineExceeded) }
+
+// LogValue implements [slog.LogValuer]: the fields that are set.
+func (e *Error) LogValue() slog.Value {
+	attrs := named(e.Name)
+	attrs = append(attrs, slog.String("err", e.Err.Error()))
+	if e.Cause != nil {
+		attrs = append(attrs, slog.String("cause", e.Cause.Error()))
+	}
+	return slog.GroupValue(attrs...)
+}
+
+// named begins the attributes of what has a name.
+func named(name string) []slog.Attr {
+	if name == "" {
+		return nil
+	}
+	return []slog.Attr{slog.String("name", name)}
+}

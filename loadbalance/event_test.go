@@ -2,8 +2,12 @@ package loadbalance_test
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -108,13 +112,69 @@ func TestObservePanics(t *testing.T) {
 func TestStrings(t *testing.T) {
 	for _, v := range []any{
 		loadbalance.Healthy, loadbalance.Draining, loadbalance.Draining + 1, loadbalance.Changed, loadbalance.Refused, loadbalance.Refused + 1,
-		loadbalance.PeakEWMA, loadbalance.First, loadbalance.First + 1,
+		loadbalance.PeakEWMA, loadbalance.First, loadbalance.First + 1, loadbalance.Default, loadbalance.Ignored, loadbalance.Ignored + 1,
 	} {
 		if s := fmt.Sprint(v); s == "" || s == fmt.Sprint(int(0)) {
 			t.Errorf("%T %v", v, s)
 		}
 	}
-	if s := fmt.Sprint(loadbalance.SlowStart, loadbalance.HalfOpen, loadbalance.First+1); s != "slow start half-open Policy(7)" {
+	if s := fmt.Sprint(loadbalance.SlowStart, loadbalance.HalfOpen, loadbalance.Overload, loadbalance.First+1); s != "slow start half-open overload Policy(7)" {
 		t.Error(s)
+	}
+	text, err := json.Marshal(map[string]any{"kind": loadbalance.SourceFailed, "state": loadbalance.SlowStart})
+	if want := `{"kind":"source failed","state":"slow start"}`; err != nil || string(text) != want {
+		t.Errorf("%s, %v", text, err)
+	}
+}
+
+// Logs show what applies, and nothing else.
+func TestLogValue(t *testing.T) {
+	why := errors.New("why")
+	for want, v := range map[string]slog.LogValuer{
+		"kind=changed name=orders key=a from=healthy to=ejected reason=slow": loadbalance.Event{Kind: loadbalance.Changed, Name: "orders", Key: "a", Value: 7, To: loadbalance.Ejected, Reason: "slow"},
+		"kind=updated size=3":                      loadbalance.Event{Kind: loadbalance.Updated, Size: 3},
+		"kind=drained key=a":                       loadbalance.Event{Kind: loadbalance.Drained, Key: "a", Value: 7},
+		"kind=panicked panic=true":                 loadbalance.Event{Kind: loadbalance.Panicked, Panic: true},
+		`kind="source failed" err=why`:             loadbalance.Event{Kind: loadbalance.SourceFailed, Err: why},
+		`name=orders err="no endpoints" cause=why`: &loadbalance.Error{Name: "orders", Err: loadbalance.ErrNoEndpoints, Cause: why},
+		"err=closed":                               &loadbalance.Error{Err: loadbalance.ErrClosed},
+		"name=orders panic=true err=why a.state=ejected a.reason=slow a.for=1s a.weight=2 a.in_flight=3 a.latency=2ms a.failure_rate=0.5": loadbalance.Stats{
+			Name: "orders", Panic: true, Err: why, Endpoints: []loadbalance.EndpointStats{
+				{Key: "a", State: loadbalance.Ejected, Reason: "slow", For: time.Second, Weight: 2, InFlight: 3, Latency: 2 * time.Millisecond, FailureRate: 0.5}}},
+		"a.state=healthy a.in_flight=0": loadbalance.Stats{Endpoints: []loadbalance.EndpointStats{{Key: "a", Weight: 1}}},
+	} {
+		var buf strings.Builder
+		handler := slog.NewTextHandler(&buf, &slog.HandlerOptions{ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
+			if len(groups) == 0 && a.Key != "x" {
+				return slog.Attr{}
+			}
+			return a
+		}})
+		slog.New(handler).Info("", "x", v)
+		if got := strings.ReplaceAll(strings.TrimSpace(buf.String()), "x.", ""); got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+	}
+}
+
+// The name is in events, statistics and errors.
+func TestName(t *testing.T) {
+	var events []loadbalance.Event
+	b := fixed(2, loadbalance.Config{Name: "orders", Observe: collect(&events)})
+	b.Close()
+	_, err := b.Pick(t.Context())
+	if s := err.Error(); s != "loadbalance orders: closed" {
+		t.Errorf("%q", s)
+	}
+	if name := b.Stats().Name; name != "orders" {
+		t.Errorf("%q", name)
+	}
+	for _, e := range events {
+		if e.Name != "orders" {
+			t.Errorf("%+v", e)
+		}
+	}
+	if len(events) != 2 { // updated, refused
+		t.Errorf("%+v", events)
 	}
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // A pool plays endpoints in virtual time: calls come at a steady rate, and each ends
-// after what answer says, with its result.
+// afterLocked what answer says, with its result.
 type pool struct {
 	b      *balancer
 	every  time.Duration
@@ -251,7 +251,7 @@ func TestCanceledIsNotFast(t *testing.T) {
 		})
 		p.run(t, time.Second)
 		count := p.run(t, 10*time.Second)
-		if s := stats(t, p.b, "3"); s.Failures != 0 || count[3] > 10 {
+		if s := stats(t, p.b, "3"); s.FailureRate != 0 || count[3] > 10 {
 			t.Errorf("%+v, %v", s, count)
 		}
 		p.settle()

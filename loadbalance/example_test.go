@@ -2,9 +2,11 @@ package loadbalance_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -29,6 +31,22 @@ func ExampleHosts() {
 		log.Fatal(err)
 	}
 	defer resp.Body.Close()
+}
+
+// The same servers with a Config: checks, a policy, a name for logs.
+func ExampleURLs() {
+	servers, err := loadbalance.URLs("http://10.0.0.1:8080", "http://10.0.0.2:8080")
+	if err != nil {
+		log.Fatal(err)
+	}
+	orders := loadbalance.New(servers, loadbalance.Config{
+		Name: "orders",
+		Observe: func(ctx context.Context, e loadbalance.Event) {
+			slog.InfoContext(ctx, "balancer", "event", e)
+		},
+	})
+	client := &http.Client{Transport: &loadbalance.Transport{Balancer: orders}}
+	_ = client
 }
 
 // The instances are what DNS says, now and later. They are told apart by their
@@ -127,7 +145,7 @@ func ExampleBalancer_Pick() {
 	pick.Answered(loadbalance.Result{})
 	// ... much later
 	pick.Done(loadbalance.Result{Err: errors.New("the connection was reset")})
-	fmt.Println(feeds.Stats().Endpoints[0].Failures > 0)
+	fmt.Println(feeds.Stats().Endpoints[0].FailureRate > 0)
 	// Output:
 	// connecting to tcp://10.0.0.1:7000
 	// true
@@ -150,13 +168,13 @@ func ExampleBalancer_PickWith() {
 	// Output: db-1
 }
 
-// With WithAttempts, whatever repeats a call does so elsewhere.
-func ExampleWithAttempts() {
+// With WithSpread, whatever repeats a call does so elsewhere.
+func ExampleWithSpread() {
 	hosts := loadbalance.New(loadbalance.Static(
 		loadbalance.Endpoint[string]{Key: "a"}, loadbalance.Endpoint[string]{Key: "b"}, loadbalance.Endpoint[string]{Key: "c"},
 	), loadbalance.Config{})
 
-	ctx := loadbalance.WithAttempts(context.Background()) // for all attempts of one call
+	ctx := loadbalance.WithSpread(context.Background()) // for all attempts of one call
 	been := map[string]bool{}
 	for range 3 {
 		pick, err := hosts.Pick(ctx)
@@ -182,8 +200,8 @@ func (a again) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// Attempts does the same for HTTP requests, around whatever retries or hedges.
-func ExampleAttempts() {
+// Spread does the same for HTTP requests, around whatever retries or hedges.
+func ExampleSpread() {
 	var urls []string
 	for _, status := range []int{503, 200} {
 		instance := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
@@ -194,7 +212,7 @@ func ExampleAttempts() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	client := &http.Client{Transport: &loadbalance.Attempts{Base: again{Base: &loadbalance.Transport{Balancer: hosts}}}}
+	client := &http.Client{Transport: &loadbalance.Spread{Base: again{Base: &loadbalance.Transport{Balancer: hosts}}}}
 	for range 3 {
 		resp, err := client.Get("http://orders/")
 		if err != nil {
@@ -207,6 +225,27 @@ func ExampleAttempts() {
 	// 200
 	// 200
 	// 200
+}
+
+// Classify knows the errors of a driver. Outcome says what a call with an error would
+// come to, for tests and for calls that Pick has begun.
+func ExampleBalancer_Outcome() {
+	replicas := loadbalance.New(loadbalance.Static(
+		loadbalance.Endpoint[string]{Key: "eu-1", Value: "db1"}, loadbalance.Endpoint[string]{Key: "eu-2", Value: "db2"},
+	), loadbalance.Config{Classify: func(_ context.Context, err error) loadbalance.Outcome {
+		if errors.Is(err, sql.ErrNoRows) {
+			return loadbalance.Success // the replica has answered
+		}
+		return loadbalance.Default
+	}})
+	ctx := context.Background()
+	fmt.Println(replicas.Outcome(ctx, sql.ErrNoRows))
+	fmt.Println(replicas.Outcome(ctx, sql.ErrConnDone))
+	fmt.Println(replicas.Outcome(ctx, context.Canceled))
+	// Output:
+	// success
+	// failure
+	// ignored
 }
 
 // A page for those who want to know why an instance gets no calls, and checks of its

@@ -15,7 +15,7 @@ func Remembered[T any](b *Balancer[T]) int {
 }
 
 // Tried returns how many picks are remembered of a call.
-func Tried(ctx context.Context) int { return len(ctx.Value(attemptsKey{}).(*attempts).nodes) }
+func Tried(ctx context.Context) int { return len(ctx.Value(spreadKey{}).(*visits).nodes) }
 
 // Set makes set the set of b, as its source would.
 func Set[T any](b *Balancer[T], set []Endpoint[T], err error) { b.set(set, err) }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 	"testing/iotest"
 	"testing/synctest"
@@ -39,7 +40,7 @@ func TestTransportFaults(t *testing.T) {
 		{name: "503 until a date", fault: memhttp.Fault{Status: 503, Header: after("Sat, 01 Jan 2000 00:00:07 GMT")}, want: loadbalance.Cooling},
 		{name: "503 until nonsense", fault: memhttp.Fault{Status: 503, Header: after("99999999999")}, want: loadbalance.Ejected},
 		{name: "429", fault: memhttp.Fault{Status: 429}, want: loadbalance.Healthy},
-		{name: "429 for a while", fault: memhttp.Fault{Status: 429, Header: after("7")}, want: loadbalance.Cooling},
+		{name: "429 for a while", fault: memhttp.Fault{Status: 429, Header: after("7")}, want: loadbalance.Healthy},
 		{name: "404", fault: memhttp.Fault{Status: 404}, want: loadbalance.Healthy},
 		{name: "204", fault: memhttp.Fault{Status: 204}, want: loadbalance.Healthy},
 	} {
@@ -128,10 +129,78 @@ func TestTransportCanceled(t *testing.T) {
 			}
 		}
 		for _, e := range b.Stats().Endpoints {
-			if e.Failures != 0 || e.InFlight != 0 {
+			if e.FailureRate != 0 || e.InFlight != 0 {
 				t.Errorf("%+v", e)
 			}
 		}
 		base.CloseIdleConnections()
 	})
+}
+
+// What the caller did wrong says nothing of an endpoint: a body that cannot be read, or
+// has another length, a field or a method that cannot be sent, a request cancelled in
+// the old way.
+func TestCallersFaults(t *testing.T) {
+	cancelled := make(chan struct{})
+	close(cancelled)
+	for name, change := range map[string]func(*http.Request){
+		"a body that fails": func(r *http.Request) {
+			r.Body = io.NopCloser(io.MultiReader(strings.NewReader("some"), iotest.ErrReader(errors.New("disk"))))
+		},
+		"a body that is too short": func(r *http.Request) { r.Body, r.ContentLength = io.NopCloser(strings.NewReader("some")), 100 },
+		"a length without a body":  func(r *http.Request) { r.Body, r.ContentLength = nil, 100 },
+		"a field's name":           func(r *http.Request) { r.Header["a b"] = []string{"c"} },
+		"a field's value":          func(r *http.Request) { r.Header.Set("X", "a\r\nB: c") },
+		"a trailer":                func(r *http.Request) { r.Trailer = http.Header{"X": {"a\x00"}} },
+		"a method":                 func(r *http.Request) { r.Method = "GET /" },
+		"a closed Cancel":          func(r *http.Request) { r.Cancel = cancelled },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				srv := memhttp.NewServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body) }))
+				base := srv.Transport()
+				b := loadbalance.New(loadbalance.Static(addresses("a", "b")...), loadbalance.Config{EjectAfter: 1})
+				failed := 0
+				for range 20 {
+					req, _ := http.NewRequestWithContext(t.Context(), "POST", "http://x/", io.NopCloser(strings.NewReader("body")))
+					change(req)
+					resp, err := (&loadbalance.Transport{Balancer: b, Base: base}).RoundTrip(req)
+					if err == nil {
+						resp.Body.Close()
+					} else {
+						failed++
+					}
+				}
+				if failed == 0 {
+					t.Error("it was sent")
+				}
+				for _, e := range b.Stats().Endpoints {
+					if e.State != loadbalance.Healthy || e.FailureRate != 0 || e.InFlight != 0 {
+						t.Errorf("%+v", e)
+					}
+				}
+				base.CloseIdleConnections()
+			})
+		})
+	}
+}
+
+// That a server resets the connection while a body is on its way is the server's
+// failure, though net/http closes the body then.
+func TestResetDuringUpload(t *testing.T) {
+	b := loadbalance.New(loadbalance.Static(addresses("a", "b")...), loadbalance.Config{EjectAfter: 1, Policy: loadbalance.First})
+	transport := &loadbalance.Transport{Balancer: b, Base: roundTripper(func(r *http.Request) (*http.Response, error) {
+		r.Body.Close()
+		if _, err := r.Body.Read(make([]byte, 1)); err == nil {
+			t.Error("the body can be read after Close")
+		}
+		return nil, errors.New("reset")
+	})}
+	body, w := io.Pipe()
+	defer w.Close()
+	req, _ := http.NewRequestWithContext(t.Context(), "POST", "http://x/", body)
+	transport.RoundTrip(req)
+	if s := b.Stats().Endpoints[0]; s.State != loadbalance.Ejected {
+		t.Errorf("%+v", s)
+	}
 }

@@ -23,7 +23,7 @@ type model struct {
 	set      []string       // of those that may be picked
 	inFlight map[string]int // of all
 	drained  map[string]int
-	calls    []pick
+	calls    []*pick
 }
 
 // FuzzBalancer plays sets, picks, results and time as the bytes say.
@@ -44,23 +44,23 @@ func FuzzBalancer(f *testing.F) {
 			m.b = fixed(3, cfg)
 			m.set = []string{"0", "1", "2"}
 			ctx := t.Context()
-			attempts := loadbalance.WithAttempts(ctx)
+			call := loadbalance.WithSpread(ctx)
 			for _, op := range ops[2:] {
 				n := int(op >> 4)
 				switch op & 15 {
 				case 0, 1, 2:
 					p, err := m.b.Pick(ctx)
-					m.took(p, err, loadbalance.Hint{})
+					m.took(&p, err, loadbalance.Hint{})
 				case 3:
 					if n == 0 {
-						attempts = loadbalance.WithAttempts(ctx)
+						call = loadbalance.WithSpread(ctx)
 					}
-					p, err := m.b.Pick(attempts)
-					m.took(p, err, loadbalance.Hint{})
+					p, err := m.b.Pick(call)
+					m.took(&p, err, loadbalance.Hint{})
 				case 4:
 					h := loadbalance.Hint{Prefer: m.keys(n), Exclude: m.keys(n * 7)}
 					p, err := m.b.PickWith(ctx, h)
-					m.took(p, err, h)
+					m.took(&p, err, h)
 				case 5:
 					m.replace(n)
 				case 6, 7:
@@ -94,7 +94,7 @@ func (m *model) keys(bits int) (keys []string) {
 	return keys
 }
 
-func (m *model) took(p pick, err error, h loadbalance.Hint) {
+func (m *model) took(p *pick, err error, h loadbalance.Hint) {
 	m.t.Helper()
 	left := slices.DeleteFunc(slices.Clone(m.set), func(k string) bool { return slices.Contains(h.Exclude, k) })
 	if err != nil {
@@ -144,7 +144,7 @@ func (m *model) check() {
 		if e.InFlight != m.inFlight[e.Key] || slices.Contains(m.set, e.Key) == (e.State == loadbalance.Draining) {
 			m.t.Fatalf("%+v, %d calls in flight, set %v", e, m.inFlight[e.Key], m.set)
 		}
-		if e.Latency < 0 || !(e.Failures >= 0 && e.Failures <= 1) {
+		if e.Latency < 0 || !(e.FailureRate >= 0 && e.FailureRate <= 1) {
 			m.t.Fatalf("%+v", e)
 		}
 	}

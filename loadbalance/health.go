@@ -20,6 +20,7 @@ type health struct {
 	out    State  // Healthy, HalfOpen, Cooling or Ejected
 	trial  uint32 // the sequence of the running trial, 0 if there is none
 	trials uint32 // begun so far
+	passed uint32 // the sequence of the trial that has brought it back
 	streak int    // ejections without a healthy time in between
 	outFor time.Duration
 	backAt int64 // of the last return
@@ -37,8 +38,8 @@ type health struct {
 
 func (h *health) available() bool { return h.out == Healthy && !h.unhealthy }
 
-// state is the first of those that a node is in. The lock is held.
-func (n *node) state(now int64) State {
+// stateLocked is the first of those that a node is in.
+func (n *node) stateLocked(now int64) State {
 	h := n.health
 	switch {
 	case h.gone:
@@ -69,23 +70,23 @@ func (n *node) mark(bit uint32, on bool) {
 	}
 }
 
-// note tells the state of a node, after it may have changed. A new snapshot is up to
-// the caller. The lock is held.
-func (c *core) note(ctx context.Context, n *node, why string) {
+// noteLocked tells the state of a node, after it may have changed. A new snapshot is up to
+// the caller.
+func (c *core) noteLocked(ctx context.Context, n *node, why string) {
 	h := n.health
 	now := c.now()
 	n.mark(away, h.out != Healthy)
 	n.mark(leaving, h.gone)
-	if s := n.state(now); s != h.told {
-		c.tell(ctx, Event{Kind: Changed, Key: n.key, Value: c.value(h.endpoint), From: h.told, To: s, Reason: why})
+	if s := n.stateLocked(now); s != h.told {
+		c.tellLocked(ctx, Event{Kind: Changed, Key: n.key, Value: c.value(h.endpoint), From: h.told, To: s, Reason: why})
 		h.told, h.since, h.why = s, now, why
 		c.trouble = c.trouble || s == Ejected || s == Unhealthy
 	}
 }
 
-// after arranges for f to be called with the lock held, unless the node has been
+// afterLocked arranges for f to be called with the lock held, unless the node has been
 // given another timer by then.
-func (c *core) after(n *node, d time.Duration, f func()) {
+func (c *core) afterLocked(n *node, d time.Duration, f func()) {
 	h := n.health
 	h.turn++
 	turn := h.turn
@@ -93,16 +94,17 @@ func (c *core) after(n *node, d time.Duration, f func()) {
 		h.timer.Stop()
 	}
 	h.timer = time.AfterFunc(d, func() {
+		defer c.deliver()
 		c.mu.Lock()
-		defer c.unlock()
+		defer c.mu.Unlock()
 		if h.turn == turn && c.ctx.Err() == nil {
 			f()
 		}
 	})
 }
 
-// eject takes a node out of the set, if enough others are left.
-func (c *core) eject(ctx context.Context, n *node, why string) {
+// ejectLocked takes a node out of the set, if enough others are left.
+func (c *core) ejectLocked(ctx context.Context, n *node, why string) {
 	ejected := 0
 	for _, m := range c.all {
 		if out := m.node.health.out; out == Ejected || out == HalfOpen {
@@ -110,43 +112,44 @@ func (c *core) eject(ctx context.Context, n *node, why string) {
 		}
 	}
 	if ejected+1 <= max(1, int(c.cfg.MaxEjected*float64(len(c.all)))) && len(c.all) > 1 && !n.health.gone {
-		c.ejectAgain(ctx, n, why)
+		c.ejectAgainLocked(ctx, n, why)
 	}
 }
 
-// ejectAgain is for a node that has failed its trial, however many there are.
-func (c *core) ejectAgain(ctx context.Context, n *node, why string) {
+// ejectAgainLocked is for a node that has failed its trial, however many there are.
+func (c *core) ejectAgainLocked(ctx context.Context, n *node, why string) {
 	h := n.health
 	if h.out == Healthy && c.now()-h.backAt >= int64(h.outFor) {
 		h.streak = 0
 	}
 	d := min(c.cfg.EjectFor<<min(h.streak, 16), c.cfg.MaxEjectFor)
 	h.streak++
-	c.takeOut(ctx, n, Ejected, d, why)
+	c.takeOutLocked(ctx, n, Ejected, d, why)
 }
 
-// takeOut takes a node out of the set for a time, after which it is half-open.
-func (c *core) takeOut(ctx context.Context, n *node, out State, d time.Duration, why string) {
+// takeOutLocked takes a node out of the set for a time, after which it is half-open.
+func (c *core) takeOutLocked(ctx context.Context, n *node, out State, d time.Duration, why string) {
 	h := n.health
 	h.out, h.outFor, h.trial = out, d, 0
 	n.health.until.Store(0)
-	c.after(n, d, func() { c.halfOpen(n, fmt.Sprintf("%v for %v: %s", out, d, why)) })
-	c.note(ctx, n, why)
-	c.rebuild(ctx)
+	c.afterLocked(n, d, func() { c.halfOpenLocked(n, fmt.Sprintf("%v for %v: %s", out, d, why)) })
+	c.noteLocked(ctx, n, why)
+	c.rebuildLocked(ctx)
 }
 
-// halfOpen lets a node have a trial.
-func (c *core) halfOpen(n *node, why string) {
+// halfOpenLocked lets a node have a trial.
+func (c *core) halfOpenLocked(n *node, why string) {
 	n.health.out, n.health.trial = HalfOpen, 0
-	c.note(context.Background(), n, why)
-	c.rebuild(context.Background())
+	c.noteLocked(context.Background(), n, why)
+	c.rebuildLocked(context.Background())
 }
 
 // takeTrial begins a call to a node that waits for its trial, and returns the trial's
 // number, or 0 if there is none to take.
 func (c *core) takeTrial(ctx context.Context, start int64) (m member, trial uint32) {
+	defer c.deliver()
 	c.mu.Lock()
-	defer c.unlock()
+	defer c.mu.Unlock()
 	s := c.current.Load()
 	if len(s.trials) == 0 {
 		return member{}, 0
@@ -158,8 +161,8 @@ func (c *core) takeTrial(ctx context.Context, start int64) (m member, trial uint
 	h := m.node.health
 	h.trials = max(1, h.trials+1)
 	h.trial = h.trials
-	c.after(m.node, c.cfg.TrialLease, func() { c.halfOpen(m.node, "") })
-	c.rebuild(ctx)
+	c.afterLocked(m.node, c.cfg.TrialLease, func() { c.halfOpenLocked(m.node, "") })
+	c.rebuildLocked(ctx)
 	return m, h.trial
 }
 
@@ -168,33 +171,33 @@ func (h *health) onTrial(trial uint32) bool {
 	return trial != 0 && h.out == HalfOpen && h.trial == trial
 }
 
-// readmit takes a node back in after a good trial.
-func (c *core) readmit(ctx context.Context, n *node) {
+// readmitLocked takes a node back in after a good trial.
+func (c *core) readmitLocked(ctx context.Context, n *node, trial uint32) {
 	h := n.health
-	h.out, h.trial, h.backAt = Healthy, 0, c.now()
+	h.out, h.trial, h.passed, h.backAt = Healthy, 0, trial, c.now()
 	n.row.Store(0)
-	n.forgive(h.backAt, c.mean(h.backAt, n))
-	c.ramp(ctx, n, "its trial succeeded")
-	c.rebuild(ctx)
+	n.forgive(h.backAt, c.meanLocked(h.backAt, n))
+	c.rampLocked(ctx, n, "its trial succeeded")
+	c.rebuildLocked(ctx)
 }
 
-// ramp starts the slow start of a node.
-func (c *core) ramp(ctx context.Context, n *node, why string) {
+// rampLocked starts the slow start of a node.
+func (c *core) rampLocked(ctx context.Context, n *node, why string) {
 	if c.cfg.SlowStart > 0 {
 		now := c.now()
 		n.health.from.Store(now)
 		n.health.until.Store(now + int64(c.cfg.SlowStart))
-		c.after(n, c.cfg.SlowStart, func() { c.ramped(n) })
+		c.afterLocked(n, c.cfg.SlowStart, func() { c.rampedLocked(n) })
 	}
-	c.note(ctx, n, why)
+	c.noteLocked(ctx, n, why)
 }
 
-// ramped ends the slow start of a node. If it was the last, picks become simpler.
-func (c *core) ramped(n *node) {
-	c.note(context.Background(), n, "its slow start is over")
+// rampedLocked ends the slow start of a node. If it was the last, picks become simpler.
+func (c *core) rampedLocked(n *node) {
+	c.noteLocked(context.Background(), n, "its slow start is over")
 	now := c.now()
 	if !slices.ContainsFunc(c.all, func(m member) bool { return m.node.ramping(now) }) {
-		c.rebuild(context.Background())
+		c.rebuildLocked(context.Background())
 	}
 }
 

@@ -21,8 +21,11 @@ func at(t *testing.T, b *balancer, key string, r result) {
 		}
 	}
 	p, err := b.PickWith(t.Context(), loadbalance.Hint{Exclude: others})
-	if err != nil || p.Endpoint().Key != key {
-		t.Fatalf("picked %v, %v", p, err)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := p.Endpoint().Key; got != key {
+		t.Fatalf("picked %s, want %s", got, key)
 	}
 	p.Done(r)
 }
@@ -169,7 +172,7 @@ func TestEjectionIsBounded(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		for n, want := range map[int]int{1: 0, 2: 1, 3: 1, 6: 1, 7: 2, 10: 3, 100: 30} {
 			b := fixed(n, loadbalance.Config{})
-			calls := make([]pick, 10*n)
+			calls := make([]*pick, 10*n)
 			for i := range calls {
 				calls[i] = picked(t, b)
 			}
@@ -215,10 +218,7 @@ func TestTrialLease(t *testing.T) {
 		}
 		lost.Done(failed)
 		inState(t, b, "0", loadbalance.HalfOpen, "")
-		stale := trial
 		trial.Done(result{Outcome: loadbalance.Ignored})
-		inState(t, b, "0", loadbalance.HalfOpen, "")
-		stale.Done(good) // a copy has no say
 		inState(t, b, "0", loadbalance.HalfOpen, "")
 		due(t, b)
 		if one(t, b, good) != 0 {

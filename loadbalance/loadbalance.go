@@ -43,7 +43,7 @@
 //     is not picked, as long as the share of healthy ones is at least Panic. Below
 //     that their health is ignored; and where 1 and 2 leave no other, too.
 //  5. One that another attempt of the call has tried is not picked (see
-//     [WithAttempts]), as long as there is another.
+//     [WithSpread]), as long as there is another.
 //  6. One in Hint.Prefer is picked, if there is one left.
 //  7. One in its slow start is passed over, less often as time goes by.
 //  8. The policy decides.
@@ -69,9 +69,7 @@
 package loadbalance
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"net/url"
 	"time"
 )
@@ -117,35 +115,21 @@ func newBalancer[T any](src Source[T], cfg Config, rand func() uint64) *Balancer
 }
 
 // Hosts returns a Balancer with the default Config for the servers at urls, for a
-// [Transport].
+// [Transport]. It is New(URLs(urls...), Config{}), and returns the error of [URLs].
 func Hosts(urls ...string) (*Balancer[*url.URL], error) {
-	var (
-		set  []Endpoint[*url.URL]
-		errs []error
-	)
-	for _, s := range urls {
-		u, err := parseHost(s)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		set = append(set, Endpoint[*url.URL]{Key: s, Value: u})
-	}
-	if len(urls) == 0 {
-		errs = append(errs, errEmpty)
-	}
-	if err := cmp.Or(errors.Join(errs...), checkSet(set)); err != nil {
+	src, err := URLs(urls...)
+	if err != nil {
 		return nil, err
 	}
-	return New(Static(set...), Config{}), nil
+	return New(src, Config{}), nil
 }
 
 // Pick chooses an endpoint for a call, which counts as in flight until [Pick.Done].
 // It waits for the first set of endpoints, until ctx ends, and after that never. It
-// returns an [*Error] if there is nothing to pick.
+// returns an [*Error] if there is nothing to pick, or ctx has ended.
 func (b *Balancer[T]) Pick(ctx context.Context) (Pick[T], error) {
 	s := b.core.current.Load()
-	if s == nil || !s.plain || ctx.Value(attemptsKey{}) != nil {
+	if s == nil || !s.plain || ctx.Err() != nil || ctx.Value(spreadKey{}) != nil {
 		return b.pick(ctx, Hint{})
 	}
 	v := View{s: s}
@@ -205,8 +189,9 @@ func Wrap[T, In, R any](b *Balancer[T], fn func(context.Context, T, In) (R, erro
 func (b *Balancer[T]) Close() error {
 	c := &b.core
 	c.cancel()
+	defer c.deliver()
 	c.mu.Lock()
-	defer c.unlock()
+	defer c.mu.Unlock()
 	for _, m := range c.all {
 		if t := m.node.health.timer; t != nil {
 			t.Stop()

@@ -161,10 +161,10 @@ func (n *node) known(now, rtt int64) bool {
 }
 
 // learn takes in a call that ended at now and took rtt, or less than 0 if that was
-// not measured; the outcome is ByError if it is not known yet. A failure may make the
+// not measured; the outcome is Default if it is not known yet. A failure may make the
 // endpoint look slower, never faster.
 func (n *node) learn(now, rtt int64, o Outcome) {
-	good := o == Success || o == ByError
+	good := o == Success || o == Default
 	for {
 		old := n.learnt.Load()
 		e := estimateOf(old)
@@ -172,7 +172,7 @@ func (n *node) learn(now, rtt int64, o Outcome) {
 		k := keep(d, n.core.decay)
 		e.failures *= k
 		switch {
-		case o == ByError:
+		case o == Default:
 		case !good:
 			e.failures += (1 - e.failures) * weighs
 		default:

@@ -3,18 +3,27 @@ package loadbalance
 import "context"
 
 // A Pick is an endpoint that was picked, and a call in flight to it until
-// [Pick.Done].
+// [Pick.Done]. It must not be copied, which go vet reports.
 type Pick[T any] struct {
+	_        noCopy
 	call     call
 	endpoint *Endpoint[T]
 }
+
+// noCopy makes go vet report copies.
+type noCopy struct{}
+
+func (*noCopy) Lock()   {}
+func (*noCopy) Unlock() {}
 
 // call is the part of a Pick that does not depend on the type of the endpoint.
 type call struct {
 	node     *node  // nil: done
 	start    int64  // 0 if the latency does not matter
 	trial    uint32 // 0 if it is none
+	row      uint32 // of failures, that its answer has ended
 	answered bool
+	said     Outcome // by the answer
 }
 
 // Endpoint returns what was picked.
@@ -23,13 +32,16 @@ func (p *Pick[T]) Endpoint() Endpoint[T] { return *p.endpoint }
 // Value returns the value of the endpoint.
 func (p *Pick[T]) Value() T { return p.endpoint.Value }
 
-// Answered says how the endpoint has answered, where what is still to come depends
-// on others as well: a body that the caller reads, a stream. The latency is measured
-// until then. The call stays in flight until Done, which may report a failure of
-// the rest, or Ignored.
+// Answered says how the endpoint has answered, while the call goes on: a body that the
+// caller still reads, a stream. The latency ends here; the call stays in flight until
+// Done. A success counts at once; after it Done changes something only if it says
+// Failure. Ignored means that it is not known yet, and leaves it to Done. Only the
+// first Answered counts.
 func (p *Pick[T]) Answered(r Result) { p.call.answer(context.Background(), &r) }
 
-// Done says how the call ended. Only the first Done on a Pick counts.
+// Done ends the call and says what it came to. Only the first Done counts. A Pick
+// without a Done is in flight for ever; defer a Done(Result{Outcome: Failure}) against
+// panics.
 func (p *Pick[T]) Done(r Result) { p.call.done(context.Background(), &r) }
 
 func (c *call) answer(ctx context.Context, r *Result) {
@@ -37,27 +49,14 @@ func (c *call) answer(ctx context.Context, r *Result) {
 	if n == nil || c.answered {
 		return
 	}
+	c.answered = true
 	n.open.Add(1)
 	n.waiting.Add(-begun(c.start))
-	if c.trial == 0 && r.outcome(ctx) == Success {
-		c.measure(n, r) // whether it was one will show at its end
-	} else {
-		c.report(ctx, n, r)
-	}
-	c.answered = true
-}
-
-// measure takes in the latency of a call that has not ended.
-func (c *call) measure(n *node, r *Result) {
-	if c.start == 0 && r.Latency == 0 {
-		return
-	}
-	now, rtt := n.core.now(), int64(r.Latency)
-	if rtt <= 0 {
-		rtt = now - c.start
-	}
-	if !n.known(now, rtt) {
-		n.learn(now, rtt, ByError)
+	c.said = c.outcome(ctx, n, r)
+	if c.said != Ignored {
+		c.report(ctx, n, c.said, r, true)
+	} else if now, rtt := c.timed(n, r); rtt >= 0 && !n.known(now, rtt) {
+		n.learn(now, rtt, Default)
 	}
 }
 
@@ -66,35 +65,53 @@ func (c *call) done(ctx context.Context, r *Result) {
 	if n == nil {
 		return
 	}
-	c.node = nil
-	if c.answered {
-		n.open.Add(-1)
-	} else {
+	c.node = nil // first: Classify may panic
+	if !c.answered {
 		n.waiting.Add(-begun(c.start))
-	}
-	if c.start != 0 || r.Err != nil || r.Outcome > Success || r.Latency != 0 || n.special.Load() != 0 {
-		c.report(ctx, n, r)
+		if c.start != 0 || r.Err != nil || r.Outcome > Success || r.Latency != 0 || n.special.Load() != 0 || n.core.cfg.Classify != nil {
+			c.report(ctx, n, c.outcome(ctx, n, r), r, true)
+		}
+	} else {
+		n.open.Add(-1)
+		if o := c.outcome(ctx, n, r); c.said == Ignored || c.said == Success && o == Failure {
+			c.report(ctx, n, o, r, false)
+		} else if n.special.Load()&leaving != 0 {
+			n.core.drained(ctx, n)
+		}
 	}
 }
 
-// report takes in a result. The latency is that of the first one.
-func (c *call) report(ctx context.Context, n *node, r *Result) {
-	o := r.outcome(ctx)
-	usual := o == Success && n.special.Load() == 0
-	if usual && (c.answered || c.start == 0 && r.Latency == 0) {
-		return // there is nothing to learn
+func (c *call) outcome(ctx context.Context, n *node, r *Result) Outcome {
+	if r.Outcome != Default {
+		return r.Outcome
 	}
-	now, rtt := n.core.now(), int64(-1)
-	switch {
-	case c.answered:
-	case r.Latency > 0:
-		rtt = int64(r.Latency)
-	case c.start != 0:
-		rtt = now - c.start
+	return n.core.outcome(ctx, r.Err)
+}
+
+// report takes in a result, and how long it took if it is timed.
+func (c *call) report(ctx context.Context, n *node, o Outcome, r *Result, timed bool) {
+	now, rtt := int64(0), int64(-1)
+	if timed {
+		now, rtt = c.timed(n, r)
 	}
-	if !usual {
-		n.core.settle(ctx, n, now, rtt, c.trial, o, r)
-	} else if !n.known(now, rtt) {
+	if o != Success || n.special.Load() != 0 {
+		if now == 0 {
+			now = n.core.now()
+		}
+		n.core.settle(ctx, n, now, rtt, c, o, r)
+	} else if rtt >= 0 && !n.known(now, rtt) {
 		n.learn(now, rtt, Success)
 	}
+}
+
+// timed returns the time and the latency of r, less than 0 if it is not known.
+func (c *call) timed(n *node, r *Result) (now, rtt int64) {
+	switch {
+	case r.Latency > 0:
+		return n.core.now(), int64(r.Latency)
+	case c.start != 0:
+		now = n.core.now()
+		return now, now - c.start
+	}
+	return 0, -1
 }

@@ -30,15 +30,16 @@ func (t *Transport) pool(n *node) *pool {
 	}
 	t.once.Do(func() {
 		c := n.core
+		defer c.deliver()
 		c.mu.Lock()
-		defer c.unlock()
+		defer c.mu.Unlock()
 		c.drains = append(c.drains, t.drained)
 	})
 	p, _ := t.pools.LoadOrStore(n, &pool{base: base})
 	return p.(*pool)
 }
 
-// drained gives up the connections to an endpoint that has left.
+// drainedLocked gives up the connections to an endpoint that has left.
 func (t *Transport) drained(n *node) {
 	if p, ok := t.pools.LoadAndDelete(n); ok {
 		p.(*pool).closeIdle()

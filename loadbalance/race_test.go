@@ -45,7 +45,7 @@ func TestEverythingAtOnce(t *testing.T) {
 				for i := range 1000 {
 					ctx := t.Context()
 					if c == 0 {
-						ctx = loadbalance.WithAttempts(ctx)
+						ctx = loadbalance.WithSpread(ctx)
 					}
 					var hint loadbalance.Hint
 					if c == 1 {

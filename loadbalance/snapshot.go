@@ -83,8 +83,8 @@ func (c *core) snapshot(members []member, p Policy) *snapshot {
 	return s
 }
 
-// rebuild makes a snapshot of how things are. The lock is held.
-func (c *core) rebuild(ctx context.Context) {
+// rebuildLocked makes a snapshot of how things are.
+func (c *core) rebuildLocked(ctx context.Context) {
 	if len(c.all) == 0 || c.ctx.Err() != nil {
 		return
 	}
@@ -96,7 +96,7 @@ func (c *core) rebuild(ctx context.Context) {
 	if panicking != c.panicking {
 		c.panicking = panicking
 		c.trouble = c.trouble || panicking
-		c.tell(ctx, Event{Kind: Panicked, Panic: panicking})
+		c.tellLocked(ctx, Event{Kind: Panicked, Panic: panicking})
 	}
 	now, policy := c.now(), c.cfg.Policy
 	old := c.current.Load()
@@ -142,9 +142,8 @@ func (c *core) typical(now int64) int64 {
 	return int64(sum / float32(max(count, 1)))
 }
 
-// mean returns the mean latency of the healthy endpoints but one, 0 if none is known.
-// The lock is held.
-func (c *core) mean(now int64, but *node) float32 {
+// meanLocked returns the mean latency of the healthy endpoints but one, 0 if none is known.
+func (c *core) meanLocked(now int64, but *node) float32 {
 	sum, count := float32(0), 0
 	for _, m := range c.all {
 		if l := m.node.current(now).latency; l > 0 && m.node != but && m.node.health.available() {

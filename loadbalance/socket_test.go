@@ -238,7 +238,7 @@ func TestTransportUpgrade(t *testing.T) {
 			t.Fatal("it stays in flight")
 		}
 	}
-	if f := b.Stats().Endpoints[0].Failures; f != 0 {
+	if f := b.Stats().Endpoints[0].FailureRate; f != 0 {
 		t.Errorf("%v failures", f)
 	}
 	transport.CloseIdleConnections()

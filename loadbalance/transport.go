@@ -1,15 +1,12 @@
 package loadbalance
 
 import (
+	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
 	"sync"
-
-	"github.com/belay-go/belay/internal/httpbody"
-	"github.com/belay-go/belay/internal/httpfield"
 )
 
 // Transport is an [http.RoundTripper] that sends each request to an endpoint of a
@@ -25,11 +22,14 @@ import (
 // they have left and drained. If Base is something else, the name in the handshake
 // is up to that.
 //
-// A request counts as in flight until the body of its response has been read or
-// closed; its latency is the time to the response's header. Statuses from 500 on
-// are failures, but for 501 and 505, which speak of the request; so is a body that
-// fails, but for that of a 101, which may end in any way. 429 is an overload, and so
-// is 503 with a Retry-After, which either way keeps the endpoint cool for as long.
+// A request is in flight until the body of its response has been read or closed; its
+// latency is the time to the response's header. A response counts when its header
+// arrives, and turns into a failure if its body then breaks off, but for that of a 101,
+// which may end in any way. What says only at its end how the call went, gRPC and other
+// responses with trailers, counts there; Classify can read the trailers. Statuses from
+// 500 on are failures, but for 501 and 505, which speak of the request. 503 with a
+// Retry-After is an overload, and keeps the endpoint cool for as long. 429 says
+// nothing: it speaks of the caller's quota.
 type Transport struct {
 	// Base sends the requests; nil means [http.DefaultTransport].
 	Base http.RoundTripper
@@ -45,9 +45,18 @@ type Transport struct {
 	RewriteHost bool
 	// Hint gives the hint for a request, if set.
 	Hint func(*http.Request) Hint
-	// Classify gives the result of a response; err is nil, or the error that ended
-	// its body early. nil means the rules above.
-	Classify func(resp *http.Response, err error) Result
+	// Classify decides what an exchange says about its endpoint. It is asked when the
+	// header of the response arrives, with err nil, or when there is none, with the
+	// error of Base. It is asked again when the body ends, if it broke off, with the
+	// error, or if the response has trailers, with err nil. The last answer counts;
+	// Ignored at the header means that it is not known yet.
+	//
+	// resp is never nil: without a response it has the Request, the status 0 and
+	// nothing else. It must be neither read nor changed. Default leaves it to the next:
+	// for an err Config.Classify, then the rules above. nil does so always. It is not
+	// asked about refusals by the layers below, nor about faults of the caller, such as
+	// a cancel.
+	Classify func(resp *http.Response, err error) Outcome
 
 	once  sync.Once // tells the Balancer about pools
 	pools sync.Map  // *node to *pool
@@ -59,8 +68,8 @@ var (
 	errNoURL      = errors.New("loadbalance: Transport: the request, or the endpoint, has no URL")
 )
 
-// RoundTrip implements [http.RoundTripper]. A request for which nothing can be picked
-// returns an [*Error]; its body is closed.
+// RoundTrip implements [http.RoundTripper]. If no endpoint can be picked it sends nothing
+// and returns an [*Error], or the cause of the request's context if that has ended.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err := t.check(req); err != nil {
 		closeBody(req)
@@ -73,18 +82,18 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if t.Hint != nil {
 		hint = t.Hint(req)
 	}
-	pick, err := t.Balancer.PickWith(req.Context(), hint)
-	if err != nil {
+	x := &exchange{t: t, in: req}
+	var err error
+	if x.pick, err = t.Balancer.PickWith(req.Context(), hint); err != nil {
 		closeBody(req)
-		return nil, err
+		return nil, bare(err)
 	}
-	if pick.Value() == nil {
-		pick.Done(Result{Outcome: Ignored})
+	if x.pick.Value() == nil {
+		x.pick.Done(Result{Outcome: Ignored})
 		closeBody(req)
 		return nil, errNoURL
 	}
-	x := &exchange{t: t, in: req, pick: pick}
-	result := Result{Outcome: Failure} // if Base panics or calls runtime.Goexit
+	result := Result{Outcome: Failure} // if Base or Classify panics or calls runtime.Goexit
 	defer func() {
 		if x.resp == nil {
 			x.pick.call.done(req.Context(), &result)
@@ -95,11 +104,11 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		err = errNoResponse
 	}
 	if err != nil {
-		result = Result{Err: err}
+		result = x.judge(nil, err)
 		return nil, err
 	}
 	resp.Request = req
-	result = t.result(resp, nil)
+	result = x.judge(resp, nil)
 	x.answered(resp, result)
 	return resp, nil
 }
@@ -123,116 +132,17 @@ func (t *Transport) check(req *http.Request) error {
 	return nil
 }
 
+// bare returns what ended the caller's context as it is, as net/http does, where that
+// is all there is to say.
+func bare(err error) error {
+	if e, ok := err.(*Error); ok && (e.Err == context.Canceled || e.Err == context.DeadlineExceeded) {
+		return e.Cause
+	}
+	return err
+}
+
 func closeBody(req *http.Request) {
 	if req.Body != nil {
 		req.Body.Close()
 	}
-}
-
-func (t *Transport) result(resp *http.Response, err error) Result {
-	if t.Classify != nil {
-		return t.Classify(resp, err)
-	}
-	if err != nil {
-		return Result{Err: err}
-	}
-	if resp.StatusCode < http.StatusTooManyRequests {
-		return Result{}
-	}
-	after := httpfield.RetryAfter(resp.Header)
-	switch code := resp.StatusCode; {
-	case code == http.StatusTooManyRequests, code == http.StatusServiceUnavailable && after > 0:
-		return Result{Outcome: Overload, RetryAfter: after, Err: statusError(code)}
-	case code >= 500 && code != http.StatusNotImplemented && code != http.StatusHTTPVersionNotSupported:
-		return Result{Outcome: Failure, Err: statusError(code)}
-	}
-	return Result{}
-}
-
-// statusError is a status, for the reason of an ejection.
-type statusError int
-
-func (e statusError) Error() string { return fmt.Sprintf("status %d", int(e)) }
-
-// exchange is a request and its response, in one piece.
-type exchange struct {
-	t      *Transport
-	in     *http.Request
-	out    http.Request
-	url    url.URL // of out
-	pick   Pick[*url.URL]
-	resp   *http.Response // nil as long as there is none
-	judged bool           // by its header, whatever comes of its body
-	body   httpbody.Body
-}
-
-// aim makes the request for the endpoint, and returns what is to send it.
-func (x *exchange) aim() http.RoundTripper {
-	target := x.pick.Value()
-	x.out = *x.in // apart: together they would be copied twice
-	x.url = *x.in.URL
-	x.out.URL = &x.url
-	x.url.Scheme, x.url.Host = target.Scheme, target.Host
-	if x.in.URL.Path != "*" {
-		joinPath(&x.url, target)
-	}
-	asked := x.in.URL
-	switch {
-	case x.t.RewriteHost:
-		x.out.Host = target.Host
-	case x.out.Host == "":
-		x.out.Host = asked.Host
-	}
-	pinned := !x.t.RewriteHost && target.Scheme == "https" && asked.Host != "" && !strings.EqualFold(asked.Hostname(), target.Hostname())
-	if x.pick.call.node.core.final && !pinned {
-		return orDefault(x.t.Base)
-	}
-	p := x.t.pool(x.pick.call.node)
-	switch {
-	case p == nil:
-		return orDefault(x.t.Base)
-	case !pinned:
-		return p.plain()
-	}
-	x.url.Host = asked.Host // the name in the handshake
-	return p.pinned(target)
-}
-
-// joinPath puts the path of target before that of u.
-func joinPath(u, target *url.URL) {
-	base := strings.TrimSuffix(target.EscapedPath(), "/")
-	if base == "" {
-		return
-	}
-	rest := u.EscapedPath()
-	if rest != "" && rest[0] != '/' {
-		rest = "/" + rest
-	}
-	if u.Path != "" && u.Path[0] != '/' {
-		u.Path = "/" + u.Path
-	}
-	u.Path = strings.TrimSuffix(target.Path, "/") + u.Path
-	u.RawPath = base + rest // not used if it is what Path gives
-}
-
-// answered takes in the header of the response.
-func (x *exchange) answered(resp *http.Response, r Result) {
-	x.resp = resp
-	x.pick.call.answer(x.in.Context(), &r)
-	x.judged = r.outcome(x.in.Context()) != Success
-	x.body.Track(resp, x)
-}
-
-// Ended takes in the end of the response's body.
-func (x *exchange) Ended(err error) {
-	r := Result{}
-	switch {
-	case x.judged:
-		r.Outcome = Ignored
-	case err != nil && x.resp.StatusCode != http.StatusSwitchingProtocols:
-		if r.Err = err; r.outcome(x.in.Context()) == Failure {
-			r = x.t.result(x.resp, err)
-		}
-	}
-	x.pick.call.done(x.in.Context(), &r)
 }

@@ -1,13 +1,19 @@
 package loadbalance_test
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
+	"testing/iotest"
+	"testing/synctest"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/belay-go/belay/internal/memhttp"
 	"github.com/belay-go/belay/loadbalance"
@@ -191,19 +197,152 @@ func TestTransportInFlight(t *testing.T) {
 	})
 }
 
+// Classify is asked at the header, and again when the body broke off or has brought
+// trailers; resp is never nil.
 func TestTransportClassify(t *testing.T) {
+	broken := errors.New("broken")
+	type asked struct {
+		Status  int
+		Path    string
+		Trailer string
+		Err     error
+	}
+	for name, tt := range map[string]struct {
+		base roundTripper
+		want []asked
+	}{
+		"a whole body": {answering(418, "x", nil, nil), []asked{{418, "/p", "", nil}}},
+		"no body":      {answering(204, "", nil, nil), []asked{{204, "/p", "", nil}}},
+		"no response": {func(*http.Request) (*http.Response, error) { return nil, broken },
+			[]asked{{0, "/p", "", broken}}},
+		"a body that breaks off": {answering(200, "x", broken, nil), []asked{{200, "/p", "", nil}, {200, "/p", "", broken}}},
+		"trailers": {answering(200, "x", nil, http.Header{"Grpc-Status": {"14"}}),
+			[]asked{{200, "/p", "", nil}, {200, "/p", "14", nil}}},
+		"the caller's cancel": {func(*http.Request) (*http.Response, error) { return nil, context.Canceled }, nil},
+		"a refusal from below": {func(*http.Request) (*http.Response, error) {
+			return nil, &loadbalance.Error{Err: loadbalance.ErrClosed}
+		}, nil},
+		"cancel while one reads": {answering(200, "x", context.Canceled, nil), []asked{{200, "/p", "", nil}}},
+	} {
+		var got []asked
+		transport := &loadbalance.Transport{Balancer: hosts(t, "http://a", "http://b"), Base: tt.base,
+			Classify: func(resp *http.Response, err error) loadbalance.Outcome {
+				got = append(got, asked{resp.StatusCode, resp.Request.URL.Path, resp.Trailer.Get("Grpc-Status"), err})
+				return loadbalance.Default
+			}}
+		if resp, err := transport.RoundTrip(get(t, "http://x/p")); err == nil {
+			io.ReadAll(resp.Body)
+			resp.Body.Close()
+		}
+		if diff := cmp.Diff(tt.want, got, cmpopts.EquateErrors()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+// answering is a server whose body ends with err, if it is set, or with trailers.
+func answering(status int, body string, err error, trailer http.Header) roundTripper {
+	return func(r *http.Request) (*http.Response, error) {
+		resp := &http.Response{StatusCode: status, Header: http.Header{}, Request: r, Body: http.NoBody}
+		switch {
+		case err != nil:
+			resp.Body = io.NopCloser(io.MultiReader(strings.NewReader(body), iotest.ErrReader(err)))
+		case body != "":
+			resp.Body = &trailing{strings.NewReader(body), resp, trailer}
+		}
+		return resp, nil
+	}
+}
+
+// trailing is a body that brings trailers with its end.
+type trailing struct {
+	io.Reader
+	resp    *http.Response
+	trailer http.Header
+}
+
+func (b *trailing) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	if err == io.EOF {
+		b.resp.Trailer = b.trailer
+	}
+	return n, err
+}
+
+func (b *trailing) Close() error { return nil }
+
+// byGRPC is a user's: it knows what gRPC says in its trailers, and leaves the rest.
+func byGRPC(resp *http.Response, err error) loadbalance.Outcome {
+	switch resp.Trailer.Get("Grpc-Status") {
+	case "":
+		return loadbalance.Default
+	case "4", "8", "13", "14", "15":
+		return loadbalance.Failure
+	}
+	return loadbalance.Success
+}
+
+// The last answer of Classify counts, and decides about a trial as well.
+func TestTransportClassifyTrailers(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		status := "14"
+		b := loadbalance.New(loadbalance.Static(addresses("a", "b")...), loadbalance.Config{Policy: loadbalance.First, EjectAfter: 3})
+		transport := &loadbalance.Transport{Balancer: b, Classify: byGRPC, Base: roundTripper(func(r *http.Request) (*http.Response, error) {
+			resp, err := answering(200, "x", nil, http.Header{"Grpc-Status": {status}})(r)
+			resp.Header.Set("Content-Type", "application/grpc+proto")
+			return resp, err
+		})}
+		call := func() {
+			resp, err := transport.RoundTrip(get(t, "http://x/"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			io.ReadAll(resp.Body)
+		}
+		for range 3 {
+			call()
+		}
+		if s := b.Stats().Endpoints[0]; s.State != loadbalance.Ejected {
+			t.Errorf("%+v after three failures in the trailers", s)
+		}
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		call() // to the other one
+		call() // the trial
+		if s := b.Stats().Endpoints[0]; s.State != loadbalance.Ejected {
+			t.Errorf("%+v after a trial that failed in its trailers", s)
+		}
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		status = "0"
+		call()
+		call()
+		if s := b.Stats().Endpoints[0]; s.State != loadbalance.SlowStart {
+			t.Errorf("%+v after a good trial", s)
+		}
+	})
+}
+
+// addresses are endpoints at hosts.
+func addresses(hosts ...string) (set []loadbalance.Endpoint[*url.URL]) {
+	for _, h := range hosts {
+		set = append(set, loadbalance.Endpoint[*url.URL]{Key: h, Value: &url.URL{Scheme: "http", Host: h}})
+	}
+	return set
+}
+
+// An Overload that Classify sees cools the endpoint for the Retry-After of the response.
+func TestTransportClassifyOverload(t *testing.T) {
 	b := hosts(t, "http://a", "http://b")
-	teapot := errors.New("short and stout")
 	transport := &loadbalance.Transport{Balancer: b, Base: roundTripper(func(*http.Request) (*http.Response, error) {
-		return &http.Response{StatusCode: 418}, nil
-	}), Classify: func(resp *http.Response, err error) loadbalance.Result {
-		return loadbalance.Result{Outcome: loadbalance.Overload, RetryAfter: time.Minute, Err: teapot}
-	}}
+		return &http.Response{StatusCode: 418, Header: http.Header{"Retry-After": {"60"}}}, nil
+	}), Classify: func(*http.Response, error) loadbalance.Outcome { return loadbalance.Overload }}
 	if _, err := transport.RoundTrip(get(t, "http://x")); err != nil {
 		t.Fatal(err)
 	}
 	for _, e := range b.Stats().Endpoints {
-		if e.State == loadbalance.Cooling && strings.Contains(e.Reason, teapot.Error()) {
+		if e.State == loadbalance.Cooling && strings.Contains(e.Reason, "status 418") {
 			return
 		}
 	}

@@ -56,8 +56,9 @@ func jitter(d time.Duration, part float64) time.Duration {
 // set takes in a set of endpoints, or the error in its place.
 func (b *Balancer[T]) set(set []Endpoint[T], err error) {
 	c := &b.core
+	defer c.deliver()
 	c.mu.Lock()
-	defer c.unlock()
+	defer c.mu.Unlock()
 	if c.ctx.Err() != nil {
 		return
 	}
@@ -65,9 +66,9 @@ func (b *Balancer[T]) set(set []Endpoint[T], err error) {
 		err = errEmpty
 	}
 	if err = cmp.Or(err, checkSet(set)); err != nil {
-		c.tell(context.Background(), Event{Kind: SourceFailed, Err: err})
+		c.tellLocked(context.Background(), Event{Kind: SourceFailed, Err: err})
 	} else {
-		b.replace(set)
+		b.replaceLocked(set)
 	}
 	c.err = err
 	if !c.heard {
@@ -76,8 +77,8 @@ func (b *Balancer[T]) set(set []Endpoint[T], err error) {
 	}
 }
 
-// replace makes set the set of endpoints. The lock is held.
-func (b *Balancer[T]) replace(set []Endpoint[T]) {
+// replaceLocked makes set the set of endpoints.
+func (b *Balancer[T]) replaceLocked(set []Endpoint[T]) {
 	c := &b.core
 	ctx := context.Background()
 	known := map[string]*node{}
@@ -88,7 +89,7 @@ func (b *Balancer[T]) replace(set []Endpoint[T]) {
 		known[m.node.key] = m.node
 	}
 	first, now := len(c.all) == 0, c.now()
-	mean := c.mean(now, nil)
+	mean := c.meanLocked(now, nil)
 	before := c.all
 	c.all = make([]member, len(set))
 	stays := make(map[*node]bool, len(set))
@@ -106,21 +107,21 @@ func (b *Balancer[T]) replace(set []Endpoint[T]) {
 		weight := cmp.Or(e.Weight, 1)
 		c.all[i] = member{node: n, endpoint: e, weight: weight, inverse: 1 / weight}
 	}
-	c.come(ctx, stays)
+	c.comeLocked(ctx, stays)
 	for _, m := range before {
 		if !stays[m.node] {
-			c.leave(ctx, m.node)
+			c.leaveLocked(ctx, m.node)
 		}
 	}
-	c.forget(now)
+	c.forgetLocked(now)
 	if !first {
 		for _, n := range joined {
-			c.ramp(ctx, n, "it has joined")
+			c.rampLocked(ctx, n, "it has joined")
 		}
 	}
-	c.rebuild(ctx)
-	c.startChecks()
-	c.tell(ctx, Event{Kind: Updated, Size: len(set)})
+	c.rebuildLocked(ctx)
+	c.startChecksLocked()
+	c.tellLocked(ctx, Event{Kind: Updated, Size: len(set)})
 }
 
 // What is remembered of endpoints that have left, as some come back.
@@ -129,8 +130,8 @@ const (
 	rememberMost = 1024
 )
 
-// come takes back those in a new set that had left.
-func (c *core) come(ctx context.Context, stays map[*node]bool) {
+// comeLocked takes back those in a new set that had left.
+func (c *core) comeLocked(ctx context.Context, stays map[*node]bool) {
 	left := c.left[:0]
 	for _, n := range c.left {
 		if !stays[n] {
@@ -138,14 +139,14 @@ func (c *core) come(ctx context.Context, stays map[*node]bool) {
 			continue
 		}
 		n.health.gone, n.health.drained = false, false
-		c.note(ctx, n, "it is in the set again")
+		c.noteLocked(ctx, n, "it is in the set again")
 	}
 	clear(c.left[len(left):])
 	c.left = left
 }
 
-// leave lets a node drain.
-func (c *core) leave(ctx context.Context, n *node) {
+// leaveLocked lets a node drain.
+func (c *core) leaveLocked(ctx context.Context, n *node) {
 	h := n.health
 	h.gone, h.leftAt = true, c.now()
 	c.left = append(c.left, n)
@@ -153,25 +154,31 @@ func (c *core) leave(ctx context.Context, n *node) {
 		h.stopCheck()
 		h.stopCheck = nil
 	}
-	c.note(ctx, n, "it is not in the set any more")
-	if n.inFlight() == 0 {
-		c.drained(ctx, n)
-	}
+	c.noteLocked(ctx, n, "it is not in the set any more")
+	c.checkDrainedLocked(ctx, n)
 }
 
-// drained tells that a node that has left has no call in flight any more.
-func (c *core) drained(ctx context.Context, n *node) {
-	if h := n.health; !h.drained {
+// checkDrainedLocked tells that a node that has left has no call in flight any more.
+func (c *core) checkDrainedLocked(ctx context.Context, n *node) {
+	if h := n.health; h.gone && !h.drained && n.inFlight() == 0 {
 		h.drained = true
 		for _, f := range c.drains {
 			f(n)
 		}
-		c.tell(ctx, Event{Kind: Drained, Key: n.key, Value: c.value(h.endpoint)})
+		c.tellLocked(ctx, Event{Kind: Drained, Key: n.key, Value: c.value(h.endpoint)})
 	}
 }
 
-// forget drops those that left long ago.
-func (c *core) forget(now int64) {
+// drained is checkDrainedLocked for the end of a call.
+func (c *core) drained(ctx context.Context, n *node) {
+	defer c.deliver()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.checkDrainedLocked(ctx, n)
+}
+
+// forgetLocked drops those that left long ago.
+func (c *core) forgetLocked(now int64) {
 	left := c.left[:0]
 	for i, n := range c.left {
 		recent := now-n.health.leftAt < int64(rememberFor) && i >= len(c.left)-rememberMost

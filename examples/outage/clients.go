@@ -54,7 +54,7 @@ func belayStack(base http.RoundTripper, targets []*url.URL) stack {
 	return stack{
 		name:      "belay",
 		layers:    "http.Client -> retry.Transport -> breaker.Transport -> loadbalance.Transport -> http.Transport",
-		transport: &loadbalance.Attempts{Base: &retry.Transport{Base: guard}}, // each attempt goes to another instance
+		transport: &loadbalance.Spread{Base: &retry.Transport{Base: guard}}, // each attempt goes to another instance
 		states:    func() []string { return append(instanceStates(balancer), breakerState(guard)) },
 	}
 }

@@ -42,7 +42,7 @@ var goStatements = map[string]string{
 	"gateway/httpcache/flight.go:pump":       "reads a body for those who wait for it: it ends with the body, at the latest with the context of the request whose it is",
 	"gateway/httpcache/refresh.go:refresh":   "validates a response in the background: it ends with its request, which has a deadline and which Close cancels",
 	"gateway/flight.go:launch":               "a shared call: it ends with the callers' function, whose context ends when the last caller has left, and that of a token with BearerConfig.Timeout",
-	"loadbalance/check.go:startChecks":       "the active checks of an endpoint: it ends with Close, or when the endpoint leaves the set",
+	"loadbalance/check.go:startChecksLocked": "the active checks of an endpoint: it ends with Close, or when the endpoint leaves the set",
 	"loadbalance/loadbalance.go:newBalancer": "it follows a source that is not static: it ends with Close, or when the source's last set is final",
 	"retry/race.go:run":                      "the first attempt of a hedged call: it ends with the operation, whose context the race ends",
 }

@@ -69,7 +69,7 @@ func bodyIdentity(c *check) {
 	for _, method := range []string{"POST", "PUT"} {
 		var body io.ReadCloser
 		rt, _ := c.stubbed(func(n int, r *http.Request) (*http.Response, error) {
-			if n == 1 && r.Body != body {
+			if n == 1 && r.Body != body && !c.traits.Watches {
 				c.Errorf("%s: the base got a %T, want the caller's body, a %T", method, r.Body, body)
 			}
 			return echo(n, r)

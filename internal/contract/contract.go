@@ -53,6 +53,10 @@ type Traits struct {
 	// where the case needs an answer. One that needs a call to come through
 	// after others have failed waits for an hour (of a bubble's time) first.
 	Refuses bool
+
+	// Watches: the wrapper may follow the reads of a body that has no GetBody,
+	// which only a caller's own reader has, and so pass on a body of its own.
+	Watches bool
 }
 
 // Run checks the wrapper that wrap makes around a base. It calls wrap afresh
