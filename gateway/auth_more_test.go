@@ -3,8 +3,12 @@ package gateway_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
+	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -190,4 +194,144 @@ func TestIdempotencyKey(t *testing.T) {
 	if e := asError(t, err, gateway.BadStatus); keys[0] != "" || e.Retryable() {
 		t.Errorf("an endpoint that sends none sends %q, %v", keys, err)
 	}
+}
+
+// A Token that never returns is left to itself: whoever waits gets an error, and the
+// next call gets a token.
+func TestBearerWithAHungToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var calls atomic.Int32
+		release := make(chan struct{})
+		call := me(t, guarded(0, always), gateway.BearerConfig{Timeout: 5 * time.Second, Token: func(context.Context, string) (string, time.Time, error) {
+			if n := calls.Add(1); n > 1 {
+				return fmt.Sprint("t", n), time.Time{}, nil
+			}
+			<-release // not the context
+			return "late", time.Time{}, nil
+		}})
+		begin := time.Now()
+		var callers sync.WaitGroup
+		for range 3 {
+			callers.Go(func() {
+				_, err := call(t.Context(), none)
+				if e := asError(t, err, gateway.NoCredentials); !e.Timeout() || time.Since(begin) != 6*time.Second {
+					t.Errorf("after %v: %v", time.Since(begin), err)
+				}
+			})
+		}
+		callers.Wait()
+		if token, err := call(t.Context(), none); err != nil || token != "t2" {
+			t.Errorf("the next call: %q, %v", token, err)
+		}
+		close(release)
+		synctest.Wait()
+		if token, err := call(t.Context(), none); err != nil || token != "t2" || calls.Load() != 2 {
+			t.Errorf("after the late token: %q, %v, %d calls of Token", token, err, calls.Load())
+		}
+	})
+}
+
+// One that comes late, when nothing has taken its place, is kept: it may be the last.
+func TestBearerKeepsALateToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		calls := 0
+		call := me(t, guarded(0, always), gateway.BearerConfig{Timeout: 5 * time.Second, Token: func(context.Context, string) (string, time.Time, error) {
+			calls++
+			<-release
+			return "late", time.Time{}, nil
+		}})
+		_, err := call(t.Context(), none)
+		asError(t, err, gateway.NoCredentials)
+		close(release)
+		synctest.Wait()
+		if token, err := call(t.Context(), none); err != nil || token != "late" || calls != 1 {
+			t.Errorf("%q, %v, %d calls of Token", token, err, calls)
+		}
+	})
+}
+
+// Nobody's token becomes everybody's: without Identity there is nothing of a user's in
+// the context of Token, and with it there is the user of the call.
+func TestBearerTokenKnowsNobody(t *testing.T) {
+	token := func(ctx context.Context, identity string) (string, time.Time, error) {
+		user := userOf(ctx)
+		if user == "" {
+			return "", time.Time{}, errors.New("no user in the context")
+		}
+		return "of-" + user + "-as-" + identity, time.Time{}, nil
+	}
+	call := me(t, guarded(0, always), gateway.BearerConfig{Token: token})
+	for _, user := range []string{"alice", "bob"} {
+		_, err := call(as(t.Context(), user), none)
+		if e := asError(t, err, gateway.NoCredentials); e.Err.Error() != "no user in the context" {
+			t.Errorf("%s: %v", user, err)
+		}
+	}
+	call = me(t, guarded(0, always), gateway.BearerConfig{Token: token, Identity: userOf})
+	for _, user := range []string{"alice", "bob", "alice"} {
+		if got, err := call(as(t.Context(), user), none); got != "of-"+user+"-as-"+user || err != nil {
+			t.Errorf("%s has %q, %v", user, got, err)
+		}
+	}
+}
+
+// A Token that asks the system whose token it gets would wait for itself.
+func TestBearerThatNeedsItself(t *testing.T) {
+	for name, identity := range map[string]func(context.Context) string{"one for all": nil, "by user": userOf} {
+		synctest.Test(t, func(t *testing.T) {
+			var call func(context.Context, gateway.None) (string, error)
+			call = me(t, guarded(0, always), gateway.BearerConfig{Timeout: -1, Identity: identity, Token: func(ctx context.Context, _ string) (string, time.Time, error) {
+				token, err := call(ctx, none)
+				return token, time.Time{}, err
+			}})
+			begin := time.Now()
+			if _, err := call(t.Context(), none); !errors.Is(err, gateway.ErrAborted) || time.Since(begin) != 0 {
+				t.Errorf("%s: after %v: %v", name, time.Since(begin), err)
+			}
+		})
+	}
+}
+
+// Token may call runtime.Goexit too, in the background or not.
+func TestBearerGoexit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var calls atomic.Int32
+		call := me(t, guarded(0, always), gateway.BearerConfig{Token: func(context.Context, string) (string, time.Time, error) {
+			if n := calls.Add(1); n == 1 || n == 3 {
+				time.Sleep(time.Second)
+				runtime.Goexit()
+			}
+			return "t", time.Now().Add(time.Hour), nil
+		}})
+		returned := atomic.Bool{}
+		var callers sync.WaitGroup
+		callers.Go(func() {
+			call(t.Context(), none)
+			returned.Store(true)
+		})
+		synctest.Wait()
+		callers.Go(func() {
+			if _, err := call(t.Context(), none); !errors.Is(err, gateway.ErrAborted) {
+				t.Errorf("another: %v", err)
+			}
+		})
+		callers.Wait()
+		if returned.Load() {
+			t.Error("the first caller goes on after Goexit")
+		}
+		for range 2 { // the second time with a refresh in the background
+			if _, err := call(t.Context(), none); err != nil {
+				t.Error(err)
+			}
+			time.Sleep(59 * time.Minute)
+		}
+		if _, err := call(t.Context(), none); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(time.Minute)
+		if _, err := call(t.Context(), none); err != nil || calls.Load() < 4 {
+			t.Errorf("%v, %d calls of Token", err, calls.Load())
+		}
+	})
 }

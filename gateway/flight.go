@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"runtime"
 	"sync"
 	"time"
 )
@@ -46,6 +45,7 @@ type flight[V any] struct {
 	done    chan struct{} // closed when it lands; nil until somebody waits
 	waiting int32         // callers
 	shared  bool          // there has been more than one caller
+	listed  bool          // it is in Flight.flights
 	landed  bool
 
 	value V
@@ -89,6 +89,9 @@ func (f *Flight[K, V]) join(ctx context.Context, key K, fn func(context.Context)
 		return f.result(l)
 	case leads:
 		f.launch(key, l, fn)
+	case l.carries(ctx):
+		f.leave(key, l)
+		return v, errItself
 	}
 	return f.wait(ctx, key, l, leads)
 }
@@ -100,15 +103,17 @@ func (f *Flight[K, V]) start(ctx context.Context, key K, fn func(context.Context
 	}
 }
 
-// board returns the flight that is under way for key with more callers, or a new one,
+// board returns the flight that is under way for key, with more callers, or a new one,
 // which the caller leads.
 func (f *Flight[K, V]) board(ctx context.Context, key K, callers int32, launches, bound bool) (l *flight[V], leads bool, err error) {
+	same := key
+	found := same == key // not NaN; panics, before there is a lock, if it cannot be hashed
 	f.mu.Lock()
-	defer f.mu.Unlock() // also if hashing the key panics
-	if l := f.flights[key]; l != nil {
-		if l.carries(ctx) {
-			return nil, false, errItself
-		}
+	defer f.mu.Unlock()
+	if found {
+		l = f.flights[key]
+	}
+	if l != nil {
 		l.waiting += callers
 		l.shared = l.shared || callers > 0
 		if l.done == nil {
@@ -134,7 +139,7 @@ func (f *Flight[K, V]) board(ctx context.Context, key K, callers int32, launches
 		l = &flight[V]{inline: inlineContext{ctx}}
 	}
 	l.waiting = callers
-	if same := key; same == key { // a NaN would never be found again
+	if l.listed = found; found {
 		f.flights[key] = l
 	}
 	return l, true, nil
@@ -155,122 +160,9 @@ func (l *flight[V]) carries(ctx context.Context) bool {
 	}
 }
 
-// fly calls fn on the goroutine of a leader who cannot leave. A panic passes through.
-func (f *Flight[K, V]) fly(key K, l *flight[V], fn func(context.Context) (V, error)) {
-	var v V
-	err := ErrAborted // until fn returns
-	defer func() { f.land(key, l, v, err) }()
-	v, err = fn(&l.inline)
-}
-
 // launch runs a flight on a goroutine of its own.
 func (f *Flight[K, V]) launch(key K, l *flight[V], fn func(context.Context) (V, error)) {
 	go f.run(key, l, fn)
-}
-
-// run is fly on a goroutine of its own. A panic is handed to the leader, or, if the
-// leader has left, becomes the error of those who wait. If nobody waits, it takes its
-// course.
-func (f *Flight[K, V]) run(key K, l *flight[V], fn func(context.Context) (V, error)) {
-	defer l.own.end()
-	if l.own.bound && f.limit > 0 { // fn may not heed the end of its context
-		timer := time.AfterFunc(f.limit, func() { f.lose(key, l) })
-		defer timer.Stop()
-	}
-	var v V
-	err, returned := ErrAborted, false
-	defer func() {
-		if !returned && f.awaited(l) {
-			l.own.panics = recover()
-			l.own.exits = l.own.panics == nil
-		}
-		f.land(key, l, v, err)
-	}()
-	v, err = fn(&l.own.lateContext)
-	returned = true
-}
-
-// awaited reports whether somebody waits for l.
-func (f *Flight[K, V]) awaited(l *flight[V]) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return l.waiting > 0 && !l.landed
-}
-
-// land ends a flight with what its function returned.
-func (f *Flight[K, V]) land(key K, l *flight[V], v V, err error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if !l.landed {
-		f.landLocked(key, l, v, err)
-	}
-}
-
-// lose ends a flight whose function does not return.
-func (f *Flight[K, V]) lose(key K, l *flight[V]) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if !l.landed {
-		var none V
-		l.own.lost = true
-		f.landLocked(key, l, none, context.DeadlineExceeded)
-	}
-}
-
-func (f *Flight[K, V]) landLocked(key K, l *flight[V], v V, err error) {
-	l.value, l.err, l.landed = v, err, true
-	if l.own == nil || f.flights[key] == l {
-		delete(f.flights, key)
-	}
-	if l.done != nil {
-		close(l.done)
-	}
-}
-
-// leave takes a caller from l, and frees the key if that was the last one.
-func (f *Flight[K, V]) leave(key K, l *flight[V]) (last bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if l.waiting--; l.waiting > 0 || l.own.bound {
-		return false
-	}
-	if f.flights[key] == l {
-		delete(f.flights, key)
-	}
-	return true
-}
-
-func (f *Flight[K, V]) wait(ctx context.Context, key K, l *flight[V], leads bool) (v V, err error) {
-	select {
-	case <-l.done:
-	case <-ctx.Done():
-		if f.leave(key, l) {
-			l.own.end()
-		}
-		return v, context.Cause(ctx)
-	}
-	switch {
-	case l.own == nil || l.own.lost:
-	case leads && l.own.exits:
-		runtime.Goexit()
-	case leads && l.own.panics != nil:
-		panic(l.own.panics)
-	case l.own.panics != nil:
-		return v, fmt.Errorf("%w: panic: %v", ErrAborted, l.own.panics)
-	}
-	return f.result(l)
-}
-
-// result returns what a caller gets. If there are several, none of them gets the
-// original, which the others may be copying.
-func (f *Flight[K, V]) result(l *flight[V]) (v V, err error) {
-	switch {
-	case !l.shared || f.Clone == nil:
-		return l.value, l.err
-	case l.err == nil:
-		v = f.Clone(l.value)
-	}
-	return v, l.err
 }
 
 // immutable reports whether callers can share a value of type t and never see it
