@@ -2,8 +2,10 @@ package gateway_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"net/http"
 	"slices"
 	"sync"
@@ -88,7 +90,7 @@ func ExamplePages() {
 		Cursor string `query:"cursor,omitempty"`
 	}
 	get := gateway.NewEndpoint[list, items](api, "GET /items", gateway.EndpointConfig{})
-	next := func(_ list, page items) (list, bool) { return list{page.Next}, page.Next != "" }
+	next := func(_ list, page items) (list, bool, error) { return list{page.Next}, page.Next != "", nil }
 
 	for page, err := range gateway.Pages(context.Background(), get.Call, list{}, next, 100) {
 		if err != nil {
@@ -102,7 +104,51 @@ func ExamplePages() {
 	// [c]
 }
 
-// Where the next page is in the field Link, CallResponse is what to repeat.
+// Items are what most programs want. Their pages are fetched one by one all the same,
+// and whoever stops because of an error can go on from its page.
+func ExampleItems() {
+	broken := true
+	api := newAPI(nil, gatewaytest.Stub{"GET /items": func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.FormValue("cursor") == "":
+			gatewaytest.JSON(w, 200, items{Items: []string{"a", "b"}, Next: "c2"})
+		case broken:
+			w.WriteHeader(http.StatusBadGateway)
+		default:
+			gatewaytest.JSON(w, 200, items{Items: []string{"c"}})
+		}
+	}})
+	type list struct {
+		Cursor string `query:"cursor,omitempty"`
+	}
+	get := gateway.NewEndpoint[list, items](api, "GET /items", gateway.EndpointConfig{})
+	next := func(_ list, page items) (list, bool, error) { return list{page.Next}, page.Next != "", nil }
+	all := func(from list) iter.Seq2[string, error] {
+		pages := gateway.Pages(context.Background(), get.Call, from, next, 100)
+		return gateway.Items(pages, func(page items) []string { return page.Items })
+	}
+
+	from := list{}
+	for item, err := range all(from) {
+		if e, ok := errors.AsType[*gateway.PageError[list]](err); ok {
+			fmt.Println(e)
+			from = e.Request
+			break
+		}
+		fmt.Println(item)
+	}
+	broken = false
+	for item, err := range all(from) {
+		fmt.Println(item, err)
+	}
+	// Output:
+	// a
+	// b
+	// gateway: page 2: GET /items: status 502 Bad Gateway
+	// c <nil>
+}
+
+// If the next page is in the field Link, CallResponse is what to repeat.
 func ExampleLink() {
 	api := newAPI(nil, gatewaytest.Stub{"GET /items": func(w http.ResponseWriter, r *http.Request) {
 		if r.FormValue("page") != "2" {
@@ -114,12 +160,12 @@ func ExampleLink() {
 		Page string `query:"page,omitempty"`
 	}
 	get := gateway.NewEndpoint[list, []string](api, "GET /items", gateway.EndpointConfig{})
-	next := func(_ list, r gateway.Response[[]string]) (list, bool) {
+	next := func(_ list, r gateway.Response[[]string]) (list, bool, error) {
 		link, ok := gateway.Link(r.Header, "next")
 		if !ok {
-			return list{}, false
+			return list{}, false, nil
 		}
-		return list{link.Query().Get("page")}, true
+		return list{link.Query().Get("page")}, true, nil
 	}
 
 	for page, err := range gateway.Pages(context.Background(), get.CallResponse, list{}, next, 100) {

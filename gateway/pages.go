@@ -5,56 +5,110 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"reflect"
+	"strings"
 )
 
 // Why [Pages] stopped before the last page.
 var (
 	// ErrPageLimit says that there are more pages than the limit allows.
 	ErrPageLimit = errors.New("gateway: more pages than the limit")
-	// ErrPageCycle says that a page leads back to an earlier one.
+	// ErrPageCycle says that the pages lead back to an earlier one.
 	ErrPageCycle = errors.New("gateway: the pages go in a circle")
 )
 
+// PageError is the error of [Pages]. errors.AsType[*PageError[Req]] finds it.
+type PageError[Req any] struct {
+	Request Req   // begin with it to go on
+	Page    int   // the number of its page, from 1 on
+	Err     error // of the call or of next, or one that wraps ErrPageLimit or ErrPageCycle
+}
+
+func (e *PageError[Req]) Error() string {
+	return fmt.Sprintf("gateway: page %d: %s", e.Page, strings.TrimPrefix(e.Err.Error(), "gateway: "))
+}
+
+// GoString returns what Error does, which does not show the request.
+func (e *PageError[Req]) GoString() string { return e.Error() }
+
+// Unwrap returns Err.
+func (e *PageError[Req]) Unwrap() error { return e.Err }
+
 const defaultPageLimit = 1000
 
-// Pages yields pages until there are no more: it calls call with first, and then
-// with what next makes of the last request and response, until next reports
-// false. call is the Call of an [Endpoint], or its CallResponse where next needs
-// the header, for [Link].
+// Pages returns an iterator over pages. It calls call with first, and then with what
+// next makes of the last request and response, until next returns false. call is the
+// Call of an [Endpoint], or its CallResponse if next needs the header, for [Link].
 //
-// It makes at most limit calls, 1,000 if that is 0, and none before its page is
-// asked for. An error is the last thing it yields: that of a call, or one that
-// wraps [ErrPageLimit] or [ErrPageCycle].
+// It makes at most limit calls, or 1,000 if limit is 0 or less. Each call is made when
+// the loop asks for its page. An error is the last thing that the iterator yields, and
+// always a [*PageError]: the error of a call or of next, or [ErrPageLimit] or
+// [ErrPageCycle]. If next fails, its page has been yielded already, and Request is that
+// of this page.
+//
+// The pages go in a circle if a request says what an earlier one said, whatever memory
+// it is in: pointers are followed, and all fields count, those with the tag
+// `query:"-"` too. If a server keeps the place itself and all requests are the same,
+// give Req such a field and count in it. A request with an [io.Reader] or a function in
+// it is never taken for another. The circle is found after at most three times as many
+// calls as it has pages before and in it (Brent's algorithm, BIT 20, 1980), with the
+// memory of one number.
 func Pages[Req, Resp any](ctx context.Context, call func(context.Context, Req) (Resp, error), first Req,
-	next func(Req, Resp) (Req, bool), limit int) iter.Seq2[Resp, error] {
+	next func(Req, Resp) (Req, bool, error), limit int) iter.Seq2[Resp, error] {
 	if limit <= 0 {
 		limit = defaultPageLimit
 	}
 	return func(yield func(Resp, error) bool) {
-		var seen []Req // requests, which are small
-		for req, more := first, true; more; {
-			var zero Resp
-			for _, old := range seen {
-				if reflect.DeepEqual(old, req) {
-					yield(zero, fmt.Errorf("%w, back after %d calls", ErrPageCycle, len(seen)))
-					return
-				}
-			}
-			if len(seen) == limit {
-				yield(zero, fmt.Errorf("%w of %d", ErrPageLimit, limit))
+		said := newSayings()
+		req, n := first, 1
+		fail := func(err error) {
+			var none Resp
+			yield(none, &PageError[Req]{req, n, err})
+		}
+		for ; ; n++ {
+			switch {
+			case said.again(req):
+				fail(ErrPageCycle)
+				return
+			case n > limit:
+				fail(fmt.Errorf("%w of %d", ErrPageLimit, limit))
 				return
 			}
-			seen = append(seen, req)
 			page, err := call(ctx, req)
 			if err != nil {
-				yield(zero, err)
+				fail(err)
 				return
 			}
 			if !yield(page, nil) {
 				return
 			}
-			req, more = next(req, page)
+			following, more, err := next(req, page)
+			if err != nil {
+				fail(err)
+				return
+			}
+			if !more {
+				return
+			}
+			req = following
+		}
+	}
+}
+
+// Items returns an iterator over what is on pages: what items makes of each. An error of
+// pages is the last thing that it yields.
+func Items[Resp, T any](pages iter.Seq2[Resp, error], items func(Resp) []T) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for page, err := range pages {
+			if err != nil {
+				var none T
+				yield(none, err)
+				return
+			}
+			for _, item := range items(page) {
+				if !yield(item, nil) {
+					return
+				}
+			}
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/belay-go/belay/gateway"
 )
@@ -28,9 +29,14 @@ func chain(links map[string]string, asked *[]string) func(context.Context, curso
 	}
 }
 
-func following(_ cursor, page string) (cursor, bool) {
-	return cursor{At: page, Tags: []string{"x"}}, page != ""
+func following(_ cursor, page string) (cursor, bool, error) {
+	if page == "broken" {
+		return cursor{}, false, errNext
+	}
+	return cursor{At: page, Tags: []string{"x"}}, page != "", nil
 }
+
+var errNext = errors.New("gateway: next")
 
 func TestPages(t *testing.T) {
 	for _, tt := range []struct {
@@ -46,6 +52,7 @@ func TestPages(t *testing.T) {
 		{"same again", map[string]string{"a": "a"}, 0, "a", gateway.ErrPageCycle},
 		{"circle", map[string]string{"a": "b", "b": "c", "c": "b"}, 0, "a b c", gateway.ErrPageCycle},
 		{"error", map[string]string{"a": "b"}, 0, "a b", errX},
+		{"error of next", map[string]string{"a": "b", "b": "broken"}, 0, "a b", errNext},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var asked []string
@@ -69,6 +76,9 @@ func TestPages(t *testing.T) {
 				}
 				if tt.err != errX && n != len(asked) {
 					t.Errorf("%d pages of %d", n, len(asked))
+				}
+				if _, ok := errors.AsType[*gateway.PageError[cursor]](last); ok != (tt.err != nil) {
+					t.Errorf("the error is a %T", last)
 				}
 			}
 		})
@@ -94,11 +104,81 @@ func TestPagesAreLazy(t *testing.T) {
 	n := 0
 	endless := func(_ context.Context, i int) (int, error) { n++; return i + 1, nil }
 	var last error
-	for _, err := range gateway.Pages(t.Context(), endless, 0, func(_, i int) (int, bool) { return i, true }, 0) {
+	for _, err := range gateway.Pages(t.Context(), endless, 0, func(_, i int) (int, bool, error) { return i, true, nil }, 0) {
 		last = err
 	}
 	if n != 1000 || !errors.Is(last, gateway.ErrPageLimit) {
 		t.Errorf("%d calls, %v", n, last)
+	}
+}
+
+// Whoever gets an error can go on with the page that it is about.
+func TestPageError(t *testing.T) {
+	links := map[string]string{"a": "b", "c": "d", "d": ""}
+	var asked []string
+	got, err := "", error(nil)
+	walk := func(from cursor, limit int) {
+		for page, e := range gateway.Pages(t.Context(), chain(links, &asked), from, following, limit) {
+			if err = e; e == nil {
+				got += page
+			}
+		}
+	}
+	walk(cursor{At: "a"}, 0)
+	e, _ := errors.AsType[*gateway.PageError[cursor]](err)
+	if e == nil || e.Page != 2 || e.Request.At != "b" || e.Err != errX || err.Error() != "gateway: page 2: x" || fmt.Sprintf("%#v", e) != err.Error() {
+		t.Fatalf("%#v", err)
+	}
+	links["b"] = "c"
+	walk(e.Request, 1)
+	e, _ = errors.AsType[*gateway.PageError[cursor]](err)
+	if e == nil || e.Page != 2 || e.Request.At != "c" || !errors.Is(err, gateway.ErrPageLimit) || err.Error() != "gateway: page 2: more pages than the limit of 1" {
+		t.Fatalf("%#v", err)
+	}
+	if walk(e.Request, 0); err != nil || got != "bcd" {
+		t.Errorf("%q, %v", got, err)
+	}
+	links["d"] = "broken"
+	walk(cursor{At: "c"}, 0)
+	if e, _ = errors.AsType[*gateway.PageError[cursor]](err); e == nil || e.Page != 2 || e.Request.At != "d" || err.Error() != "gateway: page 2: next" {
+		t.Errorf("%#v", err)
+	}
+	// The error of a call is still what it was, to the layers above.
+	api := mustNew(t, gateway.Config{Transport: reply(503, "", "Retry-After: 7")})
+	list := gateway.NewEndpoint[gateway.None, string](api, "GET /x", gateway.EndpointConfig{})
+	for _, err := range gateway.Pages(t.Context(), list.Call, none, func(gateway.None, string) (gateway.None, bool, error) { return none, true, nil }, 0) {
+		if e := asError(t, err, gateway.BadStatus); !e.Retryable() || e.RetryAfter() != 7*time.Second {
+			t.Errorf("%v", err)
+		}
+	}
+}
+
+func TestItems(t *testing.T) {
+	var asked []string
+	links := map[string]string{"a": "bcd", "bcd": "", "": ""}
+	letters := func(page string) []rune { return []rune(page) }
+	collect := func(stop rune) (got string, err error) {
+		asked = nil
+		pages := gateway.Pages(t.Context(), chain(links, &asked), cursor{At: "a"}, following, 0)
+		for r, err := range gateway.Items(pages, letters) {
+			if err != nil {
+				return got, err
+			}
+			if got += string(r); r == stop {
+				break
+			}
+		}
+		return got, nil
+	}
+	if got, err := collect('-'); got != "bcd" || err != nil || len(asked) != 2 {
+		t.Errorf("%q, %v, asked for %v", got, err, asked)
+	}
+	if got, err := collect('c'); got != "bc" || err != nil || len(asked) != 1 {
+		t.Errorf("stopped: %q, %v, asked for %v", got, err, asked)
+	}
+	links["bcd"] = "e"
+	if got, err := collect('-'); got != "bcde" || !errors.Is(err, errX) {
+		t.Errorf("with an error: %q, %v", got, err)
 	}
 }
 
