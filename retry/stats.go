@@ -15,7 +15,7 @@ type counters struct {
 // Stats is a snapshot of a [Policy]. The counters begin when it is made. A call
 // that succeeds at first changes none of them.
 type Stats struct {
-	Name      string
+	Name      string // Config.Name
 	Retried   uint64 // calls with a second attempt
 	Retries   uint64 // attempts from the second on
 	Recovered uint64 // calls that succeeded after the first attempt
@@ -51,7 +51,7 @@ func (s Stats) LogValue() slog.Value {
 
 // BudgetStats is a snapshot of a [Budget].
 type BudgetStats struct {
-	Name    string
+	Name    string  // BudgetConfig.Name
 	Balance float64 // retries that could be made at once, the floor's not counted
 	Granted uint64  // retries granted so far
 	Refused uint64  // retries refused so far
@@ -78,7 +78,7 @@ func (s BudgetStats) LogValue() slog.Value {
 
 // HedgeStats is a snapshot of a [Hedger].
 type HedgeStats struct {
-	Name    string
+	Name    string        // HedgeConfig.Name
 	Delay   time.Duration // before a call is hedged; 0: not known yet
 	Hedges  uint64        // attempts begun beside, or after, others
 	Wins    uint64        // those of them whose value was returned

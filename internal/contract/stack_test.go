@@ -12,7 +12,7 @@ import (
 
 // Transports that pass one by one must pass as a stack too.
 func TestStack(t *testing.T) {
-	contract.Run(t, contract.Traits{Repeats: true, Refuses: true}, func(base http.RoundTripper) http.RoundTripper {
+	contract.Run(t, contract.Traits{Repeats: true, Refuses: true, Watches: true}, func(base http.RoundTripper) http.RoundTripper {
 		return &retry.Transport{Base: &breaker.Transport{
 			// The cases that fail would open it, tried three times as they are.
 			Config: breaker.Config{AllFailed: -1, Consecutive: -1, MinCalls: 1000},
