@@ -49,7 +49,7 @@ type Issue struct {
 }
 
 // NewRepos makes the gateway. In production transport is the stack of layers, from the
-// outside in: gateway.Transport (a cache), retry.Transport, breaker.Transport,
+// outside in: httpcache.Transport, retry.Transport, breaker.Transport,
 // ratelimit.Transport.
 func NewRepos(transport http.RoundTripper, token string) (*Repos, error) {
 	api, err := gateway.New(gateway.Config{

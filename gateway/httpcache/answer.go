@@ -2,23 +2,60 @@ package httpcache
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// answer returns the entry as the answer to req, or as much of it as req asks for.
-func (e *entry) answer(req *http.Request, now time.Time, s Status) *http.Response {
+// hit answers with the entry.
+func (x *exchange) hit(now instant, s Status) *http.Response {
+	s.Cache, s.TTL = x.cache.cfg.Name, x.entry.ttlAt(now)
+	x.cache.note(x.req.Context(), &Event{Kind: Hit, Request: x.req, Status: s})
+	return x.entry.answer(x.req, x.header, now, s)
+}
+
+// instead answers with the entry because the origin failed.
+func (x *exchange) instead(now instant, err error) *http.Response {
+	s := Status{Cache: x.cache.cfg.Name, Hit: true, TTL: x.entry.ttlAt(now), Detail: "stale-if-error"}
+	x.cache.note(x.req.Context(), &Event{Kind: Stale, Request: x.req, Status: s, Err: err})
+	return x.entry.answer(x.req, x.header, now, s)
+}
+
+// unsatisfiable answers a request that only wants what is stored (RFC 9111, section
+// 5.2.1.7).
+func (x *exchange) unsatisfiable() *http.Response {
+	s := Status{Cache: x.cache.cfg.Name, Detail: "only-if-cached"}
+	x.cache.note(x.req.Context(), &Event{Kind: Refused, Request: x.req, Status: s})
+	return &http.Response{
+		Status: "504 Gateway Timeout", StatusCode: http.StatusGatewayTimeout,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: http.Header{"Cache-Status": {s.String()}, "Content-Length": {"0"}},
+		Body:   rejection{}, Request: x.req,
+	}
+}
+
+// A rejection is the body of a response that this process has made without asking
+// anybody. The layers above tell it by its method, as they tell an error.
+type rejection struct{}
+
+func (rejection) Rejected() bool           { return true }
+func (rejection) Read([]byte) (int, error) { return 0, io.EOF }
+func (rejection) Close() error             { return nil }
+
+// answer returns the entry as the answer to req, or as much of it as h, its header,
+// asks for.
+func (e *entry) answer(req *http.Request, h http.Header, now instant, s Status) *http.Response {
 	resp := e.response(req, e.stampAt(now, s))
 	if e.code != http.StatusOK { // conditions and ranges are ignored (RFC 9110, sections 13.2.1 and 14.2)
 		return resp
 	}
 	switch {
-	case e.notModified(req.Header, now):
+	case e.notModified(h, now.time()):
 		return notModifiedAnswer(resp)
-	case req.Header["Range"] != nil && req.Method != http.MethodHead && e.rangeApplies(req.Header, now):
-		return e.rangeAnswer(resp, req.Header["Range"])
+	case h["Range"] != nil && req.Method != http.MethodHead && e.rangeApplies(h, now.time()):
+		return e.rangeAnswer(resp, h["Range"])
 	}
 	return resp
 }

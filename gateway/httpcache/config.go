@@ -14,11 +14,13 @@ import (
 
 // Config describes a [Cache]. The zero value is a good one: a private cache.
 type Config struct {
-	// Name is what the cache calls itself in the Cache-Status field. "" means "belay".
+	// Name is what the cache calls itself in the Cache-Status field, in Event and in
+	// Stats. "" means "belay".
 	Name string
 
-	// MaxBytes bounds the memory for stored responses, their headers included. The
-	// ones that were used least recently go first. 0 means 64 MiB.
+	// MaxBytes bounds the memory that the cache takes: stored responses with their
+	// headers, and those on their way into it. What was used least recently goes
+	// first. 0 means 64 MiB.
 	MaxBytes int64
 	// MaxEntryBytes is the length of the longest body that is stored. Longer ones
 	// pass through without being copied. 0 means 1 MiB, or MaxBytes if that is less.
@@ -26,18 +28,18 @@ type Config struct {
 
 	// Shared makes the cache follow the rules for shared caches, as that of a reverse
 	// proxy has to: it obeys s-maxage, proxy-revalidate and private, stores responses
-	// to requests with Authorization only where the response allows it, and has no
-	// partitions unless Partition is set.
+	// to requests with Authorization only where the response allows it, and has one
+	// partition for all unless Transport.Partition is set.
 	Shared bool
 	// Targeted lists the fields that the cache obeys in place of Cache-Control and
 	// Expires (RFC 9213), the most specific first, such as "CDN-Cache-Control".
 	Targeted []string
-	// Partition returns the name of the partition that a request belongs to: a
-	// response is never used in another. nil: a hash of the credentials in the request,
-	// as the package documentation describes; a shared cache then has one partition.
-	// It is to be set where credentials are added below the cache, or are in
-	// other fields, or change while the user stays the same.
-	Partition func(*http.Request) string `json:"-"`
+	// Override returns the Cache-Control that the cache goes by in place of what the
+	// origin says, such as "max-age=60"; "" leaves it at that. It is for origins that
+	// say nothing, or nothing sensible. It is asked about each response that may be
+	// stored, also about one that a 304 has brought up to date. It must not change
+	// them or read the body, and callers see the header as the origin sent it.
+	Override func(*http.Request, *http.Response) string `json:"-"`
 
 	// StaleIfError is for how long after its freshness a response may be used if the
 	// origin cannot be reached, or the layers below refuse the request, and neither
@@ -47,6 +49,10 @@ type Config struct {
 	// for this share, up to 1, of the time since its Last-Modified, and for a day at
 	// most. 0: it does not guess. 0.1 is usual.
 	Heuristic float64
+	// MaxWait is for how long a request waits for the response to another one for the
+	// same, before it goes to the origin by itself. 0 means 5 seconds; negative: no
+	// request waits for another.
+	MaxWait time.Duration
 	// RefreshTimeout bounds a validation in the background. 0 means 30 seconds.
 	RefreshTimeout time.Duration
 
@@ -97,6 +103,7 @@ func (c Config) withDefaults() Config {
 	c.MaxBytes = cmp.Or(c.MaxBytes, 64<<20)
 	c.MaxEntryBytes = cmp.Or(c.MaxEntryBytes, min(1<<20, c.MaxBytes))
 	c.StaleIfError = cmp.Or(c.StaleIfError, time.Hour)
+	c.MaxWait = cmp.Or(c.MaxWait, 5*time.Second)
 	c.RefreshTimeout = cmp.Or(c.RefreshTimeout, 30*time.Second)
 	c.targeted = nil
 	for _, name := range c.Targeted {

@@ -6,12 +6,10 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
-
-	"github.com/belay-go/belay/internal/identity"
 )
 
 // A entry is a stored response. Once it is in the store, nothing in it changes
-// but refreshing and stamp: all hits share the body and copy the header.
+// but what is atomic: all hits share the body and copy the header.
 type entry struct {
 	status          string
 	code            int
@@ -30,8 +28,9 @@ type entry struct {
 	lastModified string
 	modified     time.Time // lastModified, if that is a date
 
-	date, received  time.Time
-	dated           bool          // date is the origin's
+	date            time.Time
+	dated           bool // date is the origin's
+	received        instant
 	age             time.Duration // when it was received
 	lifetime        time.Duration
 	whileRevalidate time.Duration
@@ -42,14 +41,15 @@ type entry struct {
 	valid           bool          // to be stored
 
 	refreshing atomic.Bool // in the background
+	trouble    atomic.Pointer[trouble]
 	stamp      atomic.Pointer[stamp]
 }
 
 // ageAt returns the current_age of RFC 9111, section 4.2.3.
-func (e *entry) ageAt(now time.Time) time.Duration { return e.age + now.Sub(e.received) }
+func (e *entry) ageAt(now instant) time.Duration { return e.age + now.sub(e.received) }
 
 // ttlAt returns what is left of the lifetime, in whole seconds; less than 0: it is over.
-func (e *entry) ttlAt(now time.Time) time.Duration {
+func (e *entry) ttlAt(now instant) time.Duration {
 	return (e.lifetime - e.ageAt(now)).Truncate(time.Second)
 }
 
@@ -70,9 +70,6 @@ func (e *entry) size() int64 {
 	return int64(n)
 }
 
-// validates reports whether the origin can be asked if the entry is still good.
-func (e *entry) validates() bool { return e.etag != "" || e.lastModified != "" }
-
 // hopByHop are the fields that belong to a connection, or to a proxy's client, and
 // are not stored (RFC 9111, section 3.1, and RFC 9110, section 7.6.1).
 var hopByHop = [...]string{
@@ -80,60 +77,87 @@ var hopByHop = [...]string{
 	"Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
 }
 
-// newEntry returns the entry for a response to req, but for its body. It is valid if
-// the response may be stored, and would be of use then.
-func (c *Cache) newEntry(req *http.Request, resp *http.Response, requested, received time.Time) *entry {
+// newEntry returns the entry for the response to a request, but for its body, or nil
+// if the response is not to be stored, or would be of no use then.
+func (x *exchange) newEntry(resp *http.Response) *entry {
 	e := &entry{
 		status: resp.Status, code: resp.StatusCode,
 		proto: resp.Proto, major: resp.ProtoMajor, minor: resp.ProtoMinor,
-		header: resp.Header, uncompressed: resp.Uncompressed,
-		received: received,
+		header: received(resp), uncompressed: resp.Uncompressed,
+		received: x.received,
 	}
-	d := e.assess(c, req, requested)
+	d := e.assess(x, resp)
 	if !e.valid {
-		return e
+		return nil
 	}
-	e.header = resp.Header.Clone()
+	e.header = e.header.Clone()
+	if e.finish(x, d); !e.valid {
+		return nil
+	}
+	return e
+}
+
+// received returns the header of a response with canonical names, as those of
+// net/http have.
+func received(resp *http.Response) http.Header {
+	for name := range resp.Header {
+		if http.CanonicalHeaderKey(name) != name {
+			return canonical(resp.Header)
+		}
+	}
+	return resp.Header
+}
+
+// finish makes an entry of one whose header may be changed.
+func (e *entry) finish(x *exchange, d directives) {
 	vary, varies := e.header["Vary"], false
 	if e.uncompressed || e.header["Content-Encoding"] != nil {
 		// Many an origin forgets to say so, and net/http asks for gzip unasked.
 		vary = append(slices.Clip(vary), "Accept-Encoding")
 	}
-	e.vary, varies = newVary(vary, req.Header)
-	e.valid = varies
-	e.strip(d, c.cfg.Shared)
+	e.vary, varies = newVary(vary, x.header)
+	e.valid = e.valid && varies
+	e.strip(d, x.cache.cfg.Shared)
 	e.pack()
-	return e
 }
 
-// assess reads what the header says about storing, and about freshness.
-func (e *entry) assess(c *Cache, req *http.Request, requested time.Time) directives {
-	h := e.header
-	d, targeted := parseTargeted(h, c.cfg.targeted)
+// assess reads what the header says about storing, and about freshness. resp is what
+// Config.Override is asked about.
+func (e *entry) assess(x *exchange, resp *http.Response) directives {
+	h, cfg := e.header, &x.cache.cfg
+	d, targeted := directives{}, false
+	if cfg.Override != nil {
+		if text := cfg.Override(x.req, resp); text != "" {
+			d, targeted = parseCacheControl([]string{text}), true
+		}
+	}
+	if !targeted {
+		d, targeted = parseTargeted(h, cfg.targeted)
+	}
 	if !targeted {
 		d = parseCacheControl(h["Cache-Control"])
 	}
-	shared := c.cfg.Shared
+	shared, received := cfg.Shared, e.received.time()
 
 	if v := h["Etag"]; len(v) == 1 {
 		e.etag = v[0]
 	}
 	if v := h["Last-Modified"]; len(v) == 1 {
-		if t, ok := parseDate(v[0], e.received); ok {
+		if t, ok := parseDate(v[0], received); ok {
 			e.lastModified, e.modified = v[0], t
 		}
 	}
 
 	// Section 4.2.3. A Date is whole seconds, so that of the receipt must be too.
-	if e.date, e.dated = dateField(h, "Date", e.received); !e.dated {
-		e.date = e.received.UTC().Truncate(time.Second)
+	if e.date, e.dated = dateField(h, "Date", received); !e.dated {
+		e.date = received.UTC().Truncate(time.Second)
 	}
 	var age time.Duration
 	if v := h["Age"]; len(v) > 0 {
 		first, _, _ := strings.Cut(v[0], ",") // section 5.1
 		age, _ = deltaSeconds(strings.Trim(first, " \t"))
 	}
-	e.age = max(0, e.received.Truncate(time.Second).Sub(e.date), age+e.received.Sub(requested))
+	e.age = max(0, received.Truncate(time.Second).Sub(e.date), age+e.received.sub(x.requested))
 
 	// Section 4.2.1.
 	explicit := true
@@ -144,15 +168,15 @@ func (e *entry) assess(c *Cache, req *http.Request, requested time.Time) directi
 		e.lifetime = d.maxAge
 	case expires && !targeted:
 		e.lifetime = 0
-		if t, ok := dateField(h, "Expires", e.received); ok {
+		if t, ok := dateField(h, "Expires", received); ok {
 			e.lifetime = max(0, t.Sub(e.date))
 		}
 	default:
 		explicit, e.lifetime = false, 0
 	}
 	understood := heuristicallyCacheable(e.code) || d.public
-	if !explicit && understood && c.cfg.Heuristic > 0 && !e.modified.IsZero() { // section 4.2.2
-		since := time.Duration(c.cfg.Heuristic * float64(e.date.Sub(e.modified)))
+	if !explicit && understood && cfg.Heuristic > 0 && !e.modified.IsZero() { // section 4.2.2
+		since := time.Duration(cfg.Heuristic * float64(e.date.Sub(e.modified)))
 		e.lifetime = min(max(0, since), maxHeuristic)
 		e.heuristic = e.lifetime > 0
 	}
@@ -167,15 +191,26 @@ func (e *entry) assess(c *Cache, req *http.Request, requested time.Time) directi
 	if d.mustUnderstand {
 		noStore = http.StatusText(e.code) == ""
 	}
-	authorized := shared && (req.Header["Authorization"] != nil || identity.From(req.Context()).Name != "") &&
-		!d.public && !d.mustRevalidate && d.sMaxAge == absent
+	private := d.private || len(d.privateFields) > 0
+	authorized := shared && (x.authorized || x.below) && !d.public && !d.mustRevalidate && d.sMaxAge == absent
 	e.valid = !noStore && !(shared && d.private) && !authorized &&
-		e.code >= 200 && e.code != http.StatusPartialContent && e.code != http.StatusNotModified &&
-		(explicit || understood || d.private) &&
+		// What is somebody's is not kept unless it is known whose it is.
+		(x.key.named() || !private && !(x.below && !shared) && h["Set-Cookie"] == nil && h["Set-Cookie2"] == nil) &&
+		storable(e.code) && (explicit || understood || d.private) &&
 		// It would be of no use otherwise.
 		(e.validates() || !e.noCache && e.lifetime+e.whileRevalidate+max(0, e.ifError) > 0)
 
 	return d
+}
+
+// storable reports whether responses with a status may be stored. Those that ask for
+// credentials may not: the next request brings others.
+func storable(code int) bool {
+	switch code {
+	case http.StatusPartialContent, http.StatusNotModified, http.StatusUnauthorized, http.StatusProxyAuthRequired:
+		return false
+	}
+	return code >= 200
 }
 
 // strip removes the fields that are not to be stored (section 3.1), and sees to it

@@ -1,6 +1,7 @@
 package httpcache_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -56,26 +57,90 @@ func ExampleTransport() {
 // Whoever asks for an article with credentials gets one of their own. Where these are
 // added below the cache, or change over time, Partition says who it is.
 func ExampleNew() {
-	origin, _ := articles("max-age=60")
+	origin, _ := articles("private, max-age=60")
 	defer origin.Close()
 
-	cache := httpcache.New(httpcache.Config{
-		Partition: func(r *http.Request) string { return r.Header.Get("X-Tenant") },
-	})
+	cache := httpcache.New(httpcache.Config{})
 	defer cache.Close()
-	client := &http.Client{Transport: &httpcache.Transport{Cache: cache}}
+	type user struct{}
+	client := &http.Client{Transport: &httpcache.Transport{
+		Cache: cache,
+		Partition: func(r *http.Request) string {
+			name, _ := r.Context().Value(user{}).(string)
+			return name
+		},
+	}}
 
-	for _, tenant := range []string{"a", "b", "a"} {
-		req, _ := http.NewRequest("GET", origin.URL+"/1", nil)
-		req.Header.Set("X-Tenant", tenant)
+	for _, name := range []string{"ada", "bob", "ada"} {
+		ctx := context.WithValue(context.Background(), user{}, name)
+		req, _ := http.NewRequestWithContext(ctx, "GET", origin.URL+"/1", nil)
 		show(client.Do(req))
 	}
-	fmt.Println("forgotten of b:", cache.PurgePartition("b"))
+	fmt.Println("forgotten of bob:", cache.PurgePartition("bob"))
 	// Output:
 	// /1, as of request 1
 	// /1, as of request 2
 	// /1, as of request 1
-	// forgotten of b: 1
+	// forgotten of bob: 1
+}
+
+// A bot manager sets a cookie of its own on each response. The session is what counts.
+func ExampleBy() {
+	origin, _ := articles("private, max-age=60")
+	defer origin.Close()
+	cache := httpcache.New(httpcache.Config{})
+	defer cache.Close()
+	client := &http.Client{Transport: &httpcache.Transport{Cache: cache, Partition: httpcache.By("Cookie:session")}}
+
+	for i, session := range []string{"ada", "bob", "ada"} {
+		req, _ := http.NewRequest("GET", origin.URL+"/1", nil)
+		req.Header.Set("Cookie", fmt.Sprintf("bot=%d; session=%s", i, session))
+		show(client.Do(req))
+	}
+	// Output:
+	// /1, as of request 1
+	// /1, as of request 2
+	// /1, as of request 1
+}
+
+// Who logs out leaves nothing behind.
+func ExampleCredentials() {
+	origin, _ := articles("private, max-age=60")
+	defer origin.Close()
+	cache := httpcache.New(httpcache.Config{})
+	defer cache.Close()
+	client := &http.Client{Transport: &httpcache.Transport{Cache: cache}}
+
+	req, _ := http.NewRequest("GET", origin.URL+"/1", nil)
+	req.Header.Set("Private-Token", "ada's")
+	show(client.Do(req))
+	show(client.Do(req))
+	fmt.Println("forgotten:", cache.PurgePartition(httpcache.Credentials(req)))
+	show(client.Do(req))
+	// Output:
+	// /1, as of request 1
+	// /1, as of request 1
+	// forgotten: 1
+	// /1, as of request 2
+}
+
+// For one call, what is stored will not do.
+func ExampleWithCacheControl() {
+	origin, _ := articles("max-age=60")
+	defer origin.Close()
+	cache := httpcache.New(httpcache.Config{})
+	defer cache.Close()
+	client := &http.Client{Transport: &httpcache.Transport{Cache: cache}}
+
+	for _, directives := range []string{"", "no-cache", "only-if-cached"} {
+		ctx := httpcache.WithCacheControl(context.Background(), directives)
+		req, _ := http.NewRequestWithContext(ctx, "GET", origin.URL+"/1", nil)
+		show(client.Do(req))
+	}
+	// Output:
+	// /1, as of request 1
+	// /1, as of request 2
+	// /1, as of request 2
 }
 
 // The Cache-Status field of a response says how it came about.
@@ -94,7 +159,7 @@ func ExampleStatusOf() {
 		}
 		io.Copy(io.Discard, resp.Body)
 		resp.Body.Close()
-		s, _ := httpcache.StatusOf(resp)
+		s, _ := httpcache.StatusOf(resp.Header)
 		fmt.Printf("hit %t, forwarded because of %q\n", s.Hit, s.Forward)
 	}
 	// Output:

@@ -118,7 +118,7 @@ func TestStaleIfErrorForAll(t *testing.T) {
 							t.Errorf("got %q", got)
 							return
 						}
-						if s, ok := httpcache.StatusOf(resp); !ok || !s.Hit || s.TTL != -11*time.Second || s.Detail != "stale-if-error" {
+						if s, ok := httpcache.StatusOf(resp.Header); !ok || !s.Hit || s.TTL != -11*time.Second || s.Detail != "stale-if-error" {
 							t.Errorf("%+v", s)
 						}
 					})

@@ -192,7 +192,7 @@ func FuzzEntry(f *testing.F) {
 		var got [2]*http.Response
 		for i := range got {
 			req, _ := http.NewRequest("GET", pageURL, nil)
-			resp, err := c.roundTrip(base, req)
+			resp, err := (&Transport{Base: base, Cache: c}).RoundTrip(req)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -205,7 +205,7 @@ func FuzzEntry(f *testing.F) {
 		if !reflect.DeepEqual(h, sent) {
 			t.Fatalf("the origin's header is now %v", h)
 		}
-		if s, ok := StatusOf(got[1]); !ok && sent["Cache-Status"] == nil {
+		if s, ok := StatusOf(got[1].Header); !ok && sent["Cache-Status"] == nil {
 			t.Fatalf("no status: %v", got[1].Header)
 		} else if !s.Hit || s.Forward != "" {
 			return
@@ -236,7 +236,7 @@ func FuzzStatus(f *testing.F) {
 			delete(resp.Header, "Cache-Status")
 		}
 		addStatus(resp, want)
-		if got, ok := StatusOf(resp); !ok || got != want {
+		if got, ok := StatusOf(resp.Header); !ok || got != want {
 			t.Fatalf("%q is %+v, %v, want %+v", resp.Header["Cache-Status"], got, ok, want)
 		}
 	})

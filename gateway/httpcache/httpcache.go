@@ -7,42 +7,94 @@
 //	defer cache.Close()
 //	client := &http.Client{Transport: &httpcache.Transport{Cache: cache}}
 //
-// In a stack it stands above retries, breakers and limits, so that whatever keeps
-// these from an answer is, to the cache, an origin that cannot be reached.
+// In a stack it stands above retries, breakers and limits. Whatever keeps these from
+// an answer is, to the cache, an origin that cannot be reached.
 //
-// What the origin says about storing and freshness is obeyed strictly: where it
-// contradicts itself or is malformed, the stricter reading counts, and without a word
-// about freshness there is none, unless Config.Heuristic is set. Stored
-// responses are validated when they are stale (If-None-Match, If-Modified-Since),
-// selected by Vary, and removed by writes (any method but GET, HEAD, OPTIONS and
-// TRACE) to the same URL, to Location and to Content-Location. From a complete
-// response the cache answers HEAD, conditions, and single ranges. Requests may
-// constrain it by Cache-Control: no-cache, no-store, max-age, max-stale, min-fresh,
-// only-if-cached, stale-if-error. As the RFC has it, Set-Cookie does not keep a
-// response from being stored.
+// # What is stored and used
 //
-// The cache is private but serves many: requests with credentials (Authorization,
-// Cookie, Proxy-Authorization, X-Api-Key, X-Auth-Token, userinfo) are kept in a
-// partition of their own, named by a salted hash of these, and no response ever
-// crosses from one to another. Config.Partition replaces the rule. A shared
-// cache, as that of a reverse proxy, follows the rules for shared caches instead
-// (s-maxage, private, Authorization); Config.Targeted adds fields such as
-// CDN-Cache-Control (RFC 9213).
+// The cache does what the origin says about storing and freshness. Where the origin
+// contradicts itself or is malformed, the stricter reading counts. Without a word about
+// freshness there is none, unless Config.Heuristic or Config.Override is set. Stored
+// responses are validated when they are stale (If-None-Match, If-Modified-Since) and
+// selected by Vary. From a complete response the cache answers HEAD, conditions, and
+// single ranges. Requests may constrain it by Cache-Control: no-cache, no-store,
+// max-age, max-stale, min-fresh, only-if-cached, stale-if-error; [WithCacheControl]
+// does so for a context.
+//
+// A response is removed by a write to the same URL, or to one that the response to the
+// write names in Location or Content-Location. A write is any method but GET, HEAD and
+// those that are registered as safe. A write whose answer was lost counts too, unless
+// it is certain that it was not sent. A response is also removed by an answer of the
+// origin that takes its place or takes it back: 401, 403, 404, 410 and 451 remove all
+// variants, and so does any other full answer to a validation remove the variant, but
+// 408, 425, 429 and errors of the server. Responses with 401, 407 and 206 are never
+// stored.
+//
+// # What is never shared
+//
+// The cache is private, as that of a browser, but serves many users, as a browser does
+// not. Each user has a partition, and no response, stored, awaited or stale, ever
+// crosses from one to another. Whose a request is, can be said in three ways:
+//
+//   - Nothing is said. Then [Credentials] are the name of the partition: the identity
+//     that the Auth of a gateway has, Authorization, cookies, userinfo, and each field
+//     whose name has a part such as auth, key, token, secret or session, or a word such
+//     as user, account, tenant or org, in whatever case it is written. A token that
+//     a gateway refreshes does not lose what is stored.
+//   - Transport.Partition is [By] some fields or cookies, where others change without
+//     a change of user: By("Cookie:session").
+//   - Transport.Partition is a function of your own, where the request does not say it:
+//     credentials are added below the cache, or a client certificate is one. A program
+//     that has one user returns a constant.
+//
+// Should the rule not see a credential, that costs a miss and not a secret: a request
+// without a name belongs to nobody in particular. Of the responses to such requests
+// those that are private, set a cookie, or show that a layer below has added credentials
+// (by Response.Request) are neither stored nor given to others who wait. The rest is
+// shared by the requests of one Transport only.
+//
+// In short:
+//
+//	request, Transport                        whose the response is
+//	no credentials                            nobody's: what is private is not stored
+//	Authorization, Private-Token, cookies     theirs who have the same
+//	a Bearer of a gateway                     the identity's, whatever its token is
+//	Partition: By("Cookie:session")           the session's
+//	Partition: func(..) string { "me" }       the program's
+//	two Transports, one Cache                 shared if the partition has the same name
+//
+// [Cache.PurgePartition] removes what somebody has, as after a log-out. Stats.Partitions
+// counts the partitions: where each request makes a new one, a credential changes each
+// time, such as a signature, and By is needed.
+//
+// A shared cache (Config.Shared), as that of a reverse proxy, follows the rules for
+// shared caches instead (s-maxage, private, Authorization) and has one partition for
+// all, which sets no cookies, unless Transport.Partition is set. Config.Targeted adds
+// fields such as CDN-Cache-Control (RFC 9213).
+//
+// # Stale responses
 //
 // A stale response is used while a fresh one is fetched in the background if the
 // origin allows that (stale-while-revalidate, RFC 5861): once at a time for each
 // response, on a context with the values of the request but its own deadline. It is
 // used in place of an error if the origin allows that (stale-if-error), and, where
-// nothing is said and the origin cannot be reached at all, for
-// Config.StaleIfError. Neither holds for must-revalidate and no-cache. A caller
-// whose own context has ended gets that context's error.
+// nothing is said and the origin cannot be reached at all, for Config.StaleIfError.
+// Neither holds for must-revalidate and no-cache. After a failure the origin is not
+// asked again for one second, after the next for two, and so on up to 30; until then the
+// stale response is used at once. A caller whose own context has ended gets that
+// context's error.
+//
+// # Requests for the same
 //
 // Of requests for the same at the same time one goes to the origin. The others wait
-// for its response, each with its own context, and use it if it is stored, fresh and
-// selected by their Vary fields; otherwise they go by themselves. The one's leaving,
-// slow reading, panic or runtime.Goexit does not harm the others: another takes its
-// place. An error of the origin is the answer to all of them. Where a response was
-// found not to be storable, nobody waits for the next minute.
+// for its response, each with its own context and for Config.MaxWait at most, and use it
+// if it is stored, fresh and selected by their Vary fields; otherwise they go by
+// themselves. So 50 requests for a page that cannot be stored, such as a 404 without
+// freshness, are 50 requests, and so are 50 for what has to be validated each time
+// (no-cache, max-age=0). The leader's leaving, slow reading, panic or runtime.Goexit
+// does not harm the others: another takes its place. An error of the origin is the
+// answer to all of them. Where a response was found not to be storable, nobody waits for
+// the next minute, or for ten times as long as it took.
 //
 // Bodies stream while they are stored. Those longer than Config.MaxEntryBytes
 // pass through, truncated ones are not stored. One that is closed before its end is
@@ -50,15 +102,17 @@
 // arrives within 100 ms. CONNECT, Upgrade, and GET with content pass by.
 //
 // Every response but these has a Cache-Status field (RFC 9211), which [StatusOf]
-// reads, and one from the store has an Age; nothing else is added.
+// reads, and one from the store has an Age; nothing else is added. The 504 for
+// only-if-cached is made here: its body has a method Rejected() bool, which says so.
 //
 // # Conformance
 //
 // Of the tests of the public suite http-tests/cache-tests (at b55b8bd) that concern
 // a private cache, the cache passes 143 of the 144 required ones and 77 of the 94
 // optimal ones, 86 with Heuristic: 0.1. As a shared cache with a targeted field it
-// passes 159 of 160, and 89 of 105. The one that fails needs a transfer coding that
-// net/http refuses. CONFORMANCE.md lists the others and says why. To repeat it:
+// passes 159 of 160, and 89 of 105. The suite has one user, and so has the Partition
+// that it is run with; CONFORMANCE.md says what it costs to have none. The required
+// test that fails needs a transfer coding that net/http refuses. To repeat it:
 //
 //	go -C internal/conformance run . -suite DIR
 //
@@ -68,6 +122,7 @@
 //	Config.MaxBytes        67108864
 //	Config.MaxEntryBytes   1048576
 //	Config.StaleIfError    1h0m0s
+//	Config.MaxWait         5s
 //	Config.RefreshTimeout  30s
 package httpcache
 
@@ -78,27 +133,31 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // A Cache stores responses and answers requests with them, as RFC 9111 has it. Make
-// it with [New] and use it through [Transport]; any number of them, and of
-// goroutines, may share it. Close it to end what it does in the background.
+// it with [New] and use it through [Transport]; any number of them, and of goroutines,
+// may share it. Close it to end what it does in the background.
 //
 // The package documentation says what is stored, what is used, and for whom.
 type Cache struct {
 	cfg      Config
 	epoch    time.Time
-	salt     [16]byte // of the hashes of credentials
+	salt     [16]byte // of the names of partitions
+	sums     atomic.Pointer[map[string][16]byte]
 	store    *store
 	flights  flights
+	passes   passes
 	counters counters
 
 	ctx     context.Context // of what runs in the background
 	cancel  context.CancelFunc
-	mu      sync.Mutex
-	closed  bool
 	running sync.WaitGroup
+
+	mu     sync.Mutex
+	closed bool
 }
 
 // New returns an empty Cache. It panics if cfg is not valid.
@@ -108,19 +167,21 @@ func New(cfg Config) *Cache {
 	}
 	c := &Cache{cfg: cfg.withDefaults(), epoch: time.Now()}
 	c.store = newStore(c.cfg.MaxBytes)
-	c.flights.byID = map[flightKey]*flight{}
+	c.flights.byHash, c.flights.ahead = map[uint64]*flight{}, map[*tee]bool{}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	rand.Read(c.salt[:])
 	return c
 }
 
-// Close cancels the validations that run in the background, waits for them, and
-// starts no more. The cache goes on answering requests. It always returns nil.
+// Close cancels the validations that run in the background and waits for them, reads
+// no body ahead of its reader any more, and starts none of these again. The cache goes
+// on answering requests. It always returns nil.
 func (c *Cache) Close() error {
 	c.mu.Lock()
 	c.closed = true
 	c.mu.Unlock()
 	c.cancel()
+	c.flights.close()
 	c.running.Wait()
 	return nil
 }
@@ -133,7 +194,7 @@ func (c *Cache) Purge(rawURL string) int {
 	if err != nil {
 		return 0
 	}
-	return c.invalidated(context.Background(), nil, c.store.invalidate(newTarget(u, "")))
+	return c.invalidated(context.Background(), nil, c.store.invalidate(newTarget(u, "")), 0)
 }
 
 // PurgePrefix is [Cache.Purge] for all URLs that begin with prefix, which has a
@@ -144,19 +205,26 @@ func (c *Cache) PurgePrefix(prefix string) int {
 		return 0
 	}
 	want := newTarget(u, "")
-	return c.invalidated(context.Background(), nil, c.store.purge(func(k key) bool { return k.hasPrefix(want) }))
+	return c.invalidated(context.Background(), nil, c.store.purge(func(k *key) bool { return k.hasPrefix(want) }), 0)
 }
 
-// PurgePartition is [Cache.Purge] for all that is stored in a partition, as after a
-// user has logged out. [Cache.Partition] returns its name. It looks at all keys.
+// PurgePartition is [Cache.Purge] for all that is stored for somebody, as after a
+// log-out. The name is what Transport.Partition, or else [Credentials], returns for
+// their requests; "": all that is stored for nobody in particular. It looks at all
+// keys.
 func (c *Cache) PurgePartition(name string) int {
-	return c.invalidated(context.Background(), nil, c.store.purge(func(k key) bool { return k.partition == name }))
+	var sum [16]byte
+	if name != "" {
+		sum = c.sum([]byte(name))
+	}
+	return c.invalidated(context.Background(), nil, c.store.purge(func(k *key) bool { return k.sum == sum }), 0)
 }
 
-// invalidated notes that n responses were removed.
-func (c *Cache) invalidated(ctx context.Context, req *http.Request, n int) int {
+// invalidated notes that n responses were removed, because of an answer of the
+// origin's with this status, if there was one.
+func (c *Cache) invalidated(ctx context.Context, req *http.Request, n, status int) int {
 	if n > 0 {
-		c.note(ctx, &Event{Kind: Invalidated, Request: req, Entries: n})
+		c.note(ctx, &Event{Kind: Invalidated, Request: req, Entries: n, Status: Status{ForwardStatus: status}})
 	}
 	return n
 }
@@ -165,53 +233,3 @@ var (
 	errNotMade    = errors.New("httpcache: Transport: a Cache that was not made by New")
 	errNoResponse = errors.New("httpcache: Transport.Base returned neither a response nor an error")
 )
-
-// send is base.RoundTrip with a promise: a response or an error.
-func send(base http.RoundTripper, req *http.Request) (*http.Response, error) {
-	resp, err := base.RoundTrip(req)
-	switch {
-	case err != nil:
-		return nil, err
-	case resp == nil:
-		return nil, errNoResponse
-	case resp.Body == nil:
-		resp.Body = http.NoBody
-	}
-	return resp, nil
-}
-
-// roundTrip answers req, or has base do it.
-func (c *Cache) roundTrip(base http.RoundTripper, req *http.Request) (*http.Response, error) {
-	if c.store == nil {
-		if req.Body != nil {
-			req.Body.Close()
-		}
-		return nil, errNotMade
-	}
-	has := fieldsOf(req.Header)
-	switch {
-	// Tunnels, and what will be one.
-	case req.URL == nil || req.URL.Opaque != "" || req.Method == http.MethodConnect || has&hasUpgrade != 0:
-		return send(base, req)
-	case req.Method == "" || req.Method == http.MethodGet || req.Method == http.MethodHead:
-		return c.get(base, req, has)
-	}
-	return c.write(base, req, has)
-}
-
-// bypass sends a request that does not concern the cache.
-func (c *Cache) bypass(base http.RoundTripper, req *http.Request, why string) (*http.Response, error) {
-	resp, err := send(base, req)
-	if err == nil {
-		c.bypassed(req, resp, why)
-	}
-	return resp, err
-}
-
-func (c *Cache) bypassed(req *http.Request, resp *http.Response, why string) {
-	if resp.StatusCode != http.StatusSwitchingProtocols {
-		s := Status{Cache: c.cfg.Name, Forward: why}
-		addStatus(resp, s)
-		c.note(req.Context(), &Event{Kind: Bypassed, Request: req, Status: s})
-	}
-}

@@ -72,7 +72,7 @@ func (w *world) RoundTrip(r *http.Request) (*http.Response, error) {
 // check decides whether a response was permitted.
 func (w *world) check(url, user, a, body string, resp *http.Response, asked bool) {
 	s, ok := w.said[body]
-	status, _ := httpcache.StatusOf(resp)
+	status, _ := httpcache.StatusOf(resp.Header)
 	control := resp.Header.Get("Cache-Control")
 	date, _ := http.ParseTime(resp.Header.Get("Date"))
 	var lifetime time.Duration

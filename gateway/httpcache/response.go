@@ -59,7 +59,7 @@ type stamp struct {
 }
 
 // stampAt returns the values of Age and Cache-Status. Those of plain hits are kept.
-func (e *entry) stampAt(now time.Time, s Status) *stamp {
+func (e *entry) stampAt(now instant, s Status) *stamp {
 	age := int64(max(0, e.ageAt(now)) / time.Second)
 	plain := s.Hit && s.Detail == ""
 	if stamp := e.stamp.Load(); plain && stamp != nil && stamp.age == age && stamp.ttl == s.TTL {

@@ -218,10 +218,25 @@ func TestRFC9111Using(t *testing.T) {
 			< 500
 			= miss
 			> DELETE /
+			< 404
+			= miss
+			> GET /
+			= hit`},
+		{"4.4", "but if it may have succeeded", httpcache.Config{}, `
+			> GET /
+			< 200 | Cache-Control: max-age=60
+			= miss
+			> DELETE /
 			< error
 			= error
 			> GET /
-			= hit`},
+			< 200 | Cache-Control: max-age=60
+			= miss
+			> PUT /
+			< 504
+			= miss
+			> GET /
+			= miss`},
 		{"4.4", "not by safe methods", httpcache.Config{}, `
 			> GET /
 			< 200 | Cache-Control: max-age=60

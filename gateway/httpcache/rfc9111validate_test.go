@@ -238,10 +238,20 @@ func TestRFC9111Validating(t *testing.T) {
 			= miss
 			+ 5s
 			> HEAD /
-			< 410 | Cache-Control: max-age=60 | ETag: "a"
+			< 405 | Cache-Control: max-age=60 | ETag: "a"
 			= miss
 			> GET /
 			= miss
 			? If-None-Match: "a"`},
+		{"4.3.5", "but those that speak of the resource", httpcache.Config{}, `
+			> GET /
+			< 200 | Cache-Control: max-age=60 | ETag: "a"
+			= miss
+			> HEAD / | Cache-Control: no-cache
+			< 410
+			= miss
+			> GET /
+			= miss
+			? !If-None-Match`},
 	})
 }

@@ -34,8 +34,10 @@ func TestRFC5861(t *testing.T) {
 			+ 5s
 			< error
 			= hit
+			+ 1s
 			< 503
 			= hit
+			+ 2s
 			< 304 | ETag: "a" | Cache-Control: max-age=60
 			= hit
 			= hit | Age: 0`},
@@ -56,10 +58,13 @@ func TestRFC5861(t *testing.T) {
 			+ 5s
 			< 502
 			= hit 200
+			+ 1s
 			< 503
 			= hit 200
+			+ 2s
 			< 504
 			= hit 200
+			+ 4s
 			< 501
 			= miss 501`},
 		{"4", "an error of the layers below is one", httpcache.Config{StaleIfError: -1}, `

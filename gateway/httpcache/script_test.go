@@ -1,6 +1,7 @@
 package httpcache_test
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -57,7 +58,12 @@ func newConversation(t *testing.T, cfg httpcache.Config) *conversation {
 	c := &conversation{T: t}
 	cache := httpcache.New(cfg)
 	t.Cleanup(func() { cache.Close() })
-	c.rt = &httpcache.Transport{Base: c, Cache: cache}
+	c.rt = &httpcache.Transport{Base: c, Cache: cache, Partition: func(r *http.Request) string {
+		if cfg.Shared {
+			return "all"
+		}
+		return cmp.Or(httpcache.Credentials(r), "the one who talks")
+	}}
 	return c
 }
 
@@ -171,7 +177,7 @@ func (c *conversation) expect(req *http.Request, text string, lines []string) {
 	body, readErr := io.ReadAll(resp.Body)
 	resp.Body.Close()
 	synctest.Wait() // for what runs in the background
-	status, _ := httpcache.StatusOf(resp)
+	status, _ := httpcache.StatusOf(resp.Header)
 	latest := fmt.Sprintf("body %d", len(c.asked))
 	got := "miss"
 	switch {

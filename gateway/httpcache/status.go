@@ -37,10 +37,11 @@ type Status struct {
 	Detail string
 }
 
-// StatusOf returns the status of the cache nearest to the caller that has handled
-// resp: the last member of its Cache-Status field. ok is false if there is none.
-func StatusOf(resp *http.Response) (s Status, ok bool) {
-	items, err := httpfield.ParseList(resp.Header["Cache-Status"])
+// StatusOf returns the status of the cache nearest to the caller that has handled the
+// response with the header h: the last member of its Cache-Status field. ok is false if
+// there is none.
+func StatusOf(h http.Header) (s Status, ok bool) {
+	items, err := httpfield.ParseList(h["Cache-Status"])
 	if err != nil || len(items) == 0 {
 		return s, false
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,12 +17,15 @@ const (
 	drainTime  = 100 * time.Millisecond
 )
 
-// A tee is a body that is being stored while it is read. If requests wait for
-// it, pump reads ahead of its reader, who may be slow.
+// A tee is a body that is kept while it is read. If requests wait for it, pump reads
+// ahead of its reader, who may be slow.
 type tee struct {
-	src    io.ReadCloser
-	limit  int64 // of what is stored
-	length int64 // Content-Length, or -1
+	origin *http.Response // reading its body changes its Trailer
+	own    *http.Response // is the reader's, and gets the Trailer when that has read all
+	src    io.ReadCloser  // the origin's body
+	limit  int64          // of what is kept
+	length int64          // Content-Length, or -1
+	store  *store         // whose budget the body counts for
 	// done is told once how it went: with the whole body, or why there is none.
 	done func(body []byte, end ending)
 
@@ -33,35 +37,39 @@ type tee struct {
 	mu      sync.Mutex
 	buf     []byte // what was read of src while it is kept, or is ahead of the reader
 	off     int    // how much of it the reader has had
+	held    int64  // of the budget
 	err     error  // of src
 	keeping bool
 	pumping bool
+	stopped bool // pump is to end
 }
 
-// ending is how the attempt to get a storable response has ended.
-type ending uint8
-
-const (
-	endLost    ending = iota // by chance: another attempt may succeed
-	endStored                // there is one now
-	endRefused               // not to be stored, and neither will be the next
-	endFailed                // the origin did not answer
-)
-
-func newTee(resp *http.Response, limit int64, done func([]byte, ending)) *tee {
-	b := &tee{src: resp.Body, limit: limit, length: resp.ContentLength, done: done,
+func newTee(origin, own *http.Response, s *store, limit int64, done func([]byte, ending)) *tee {
+	b := &tee{origin: origin, own: own, src: origin.Body, limit: limit, length: origin.ContentLength, store: s, done: done,
 		turn: make(chan struct{}, 1), keeping: true}
-	if resp.Trailer != nil || b.length == 0 {
+	if origin.Trailer != nil || b.length == 0 {
 		b.length = -1 // trailers come after the last byte; and 0 is what stubs forget to set
 	}
-	b.buf = make([]byte, 0, min(max(resp.ContentLength, 0), limit))
 	return b
 }
 
-func (b *tee) Read(p []byte) (int, error) {
+func (b *tee) Read(p []byte) (n int, err error) {
 	if b.closed.Load() {
 		return 0, http.ErrBodyReadAfterClose
 	}
+	if n, err = b.read(p); err == io.EOF && b.origin != nil {
+		for name, values := range b.origin.Trailer {
+			if b.own.Trailer == nil {
+				b.own.Trailer = http.Header{}
+			}
+			b.own.Trailer[name] = slices.Clone(values)
+		}
+		b.origin = nil
+	}
+	return n, err
+}
+
+func (b *tee) read(p []byte) (int, error) {
 	if b.direct.Load() {
 		return b.src.Read(p)
 	}
@@ -77,6 +85,16 @@ func (b *tee) Read(p []byte) (int, error) {
 	return b.fill(p, true)
 }
 
+// readKept reads to the end of what is kept, for one who wants nothing else.
+func (b *tee) readKept() {
+	p := make([]byte, 32<<10)
+	for b.wanted(true) {
+		if _, err := b.Read(p); err != nil {
+			return
+		}
+	}
+}
+
 // ahead reads what was read before.
 func (b *tee) ahead(p []byte) (n int, err error, ok bool) {
 	b.mu.Lock()
@@ -84,14 +102,14 @@ func (b *tee) ahead(p []byte) (n int, err error, ok bool) {
 	if b.off < len(b.buf) {
 		n = copy(p, b.buf[b.off:])
 		b.off += n
-		b.release()
+		b.releaseLocked()
 		return n, nil, true
 	}
 	return 0, b.err, b.err != nil || len(p) == 0
 }
 
-// release lets go of what nobody needs any more.
-func (b *tee) release() {
+// releaseLocked lets go of what nobody needs any more.
+func (b *tee) releaseLocked() {
 	if !b.keeping && b.off == len(b.buf) {
 		b.buf, b.off = nil, 0
 		b.direct.Store(!b.pumping && b.err == nil)
@@ -119,67 +137,72 @@ func (b *tee) got(p []byte, err error, read bool) (end *ending, body []byte) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.err = err
-	if !b.keeping && read {
+	if !b.keeping {
+		if !read {
+			b.buf = append(b.buf, p...)
+		}
 		return nil, nil
+	}
+	n := int64(len(b.buf) + len(p))
+	switch {
+	case n > b.limit:
+		end = new(endRefused)
+	case !b.growLocked(n):
+		end = new(endLost) // there is no room now
 	}
 	b.buf = append(b.buf, p...)
 	if read {
 		b.off = len(b.buf)
 	}
-	if !b.keeping {
-		return nil, nil
-	}
-	switch n := int64(len(b.buf)); {
-	case n > b.limit:
-		end = new(endRefused)
+	switch {
+	case end != nil:
 	case n == b.length, err == io.EOF && b.length < 0:
 		end, body = new(endStored), b.buf[:n:n]
+		if spare := int64(cap(b.buf)) - n; spare > n/8 {
+			body = slices.Clone(body)
+		}
 	case err != nil: // or it is longer or shorter than announced
 		end = new(endLost)
 	default:
 		return nil, nil
 	}
-	b.keeping = false
-	b.release()
+	b.keepNothingLocked()
 	return end, body
 }
 
-// pump reads src to the end of what is kept. It is started once at most.
-func (b *tee) pump() {
-	defer func() {
-		// A panic of src is its reader's, who finds that the body has ended early.
-		_ = recover()
-		b.mu.Lock()
-		b.pumping = false
-		b.release()
-		b.mu.Unlock()
-		if b.closed.Load() {
-			b.closeSource()
-		}
-	}()
-	p := make([]byte, 32<<10)
-	for {
-		b.turn <- struct{}{}
-		b.mu.Lock()
-		more := b.keeping && b.err == nil
-		b.mu.Unlock()
-		if !more {
-			<-b.turn
-			return
-		}
-		b.fill(p, false)
+// growLocked makes room for n bytes, in memory and in the budget. What the origin has
+// announced is not believed before it has begun to come.
+func (b *tee) growLocked(n int64) bool {
+	if n <= int64(cap(b.buf)) {
+		return true
 	}
-}
-
-// startPump reports whether pump is to be started.
-func (b *tee) startPump() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.pumping || !b.keeping {
+	size := max(n, 2*int64(cap(b.buf)), 512)
+	if b.length >= n {
+		size = min(max(size, drainBytes), b.length)
+	}
+	size = min(size, b.limit)
+	if !b.store.room(size - b.held) {
 		return false
 	}
-	b.pumping = true
+	b.held = size
+	buf := make([]byte, len(b.buf), size)
+	copy(buf, b.buf)
+	b.buf = buf
 	return true
+}
+
+// keepNothingLocked gives the budget back.
+func (b *tee) keepNothingLocked() {
+	b.store.room(-b.held)
+	b.held, b.keeping = 0, false
+	b.releaseLocked()
+}
+
+// wanted reports whether more of src is.
+func (b *tee) wanted(stopped bool) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.keeping && b.err == nil && (stopped || !b.stopped)
 }
 
 // Close ends the reading. Requests that wait for the body get the rest of it
@@ -189,18 +212,28 @@ func (b *tee) Close() error {
 		return nil
 	}
 	b.mu.Lock()
-	pumping, near := b.pumping, b.keeping && b.length-int64(len(b.buf)) <= drainBytes
+	pumping, stopped := b.pumping, b.stopped
+	near := b.keeping && b.length-int64(len(b.buf)) <= drainBytes
 	b.mu.Unlock()
-	if pumping {
+	switch {
+	case pumping && !stopped:
 		return nil // pump closes src
-	}
-	if near {
+	case pumping:
+		return b.closeSource() // and pump ends
+	case near:
 		b.drain()
 	}
+	return b.end()
+}
+
+// end closes src, and gives up what is not whole.
+func (b *tee) end() error {
 	err := b.closeSource()
 	b.mu.Lock()
 	lost := b.keeping
-	b.keeping = false
+	if lost {
+		b.keepNothingLocked()
+	}
 	b.mu.Unlock()
 	if lost {
 		b.done(nil, endLost)
@@ -225,10 +258,7 @@ func (b *tee) drain() {
 		default:
 			return
 		}
-		b.mu.Lock()
-		more := b.keeping && b.err == nil
-		b.mu.Unlock()
-		if !more {
+		if !b.wanted(true) {
 			<-b.turn
 			return
 		}

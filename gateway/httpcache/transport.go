@@ -10,12 +10,21 @@ import "net/http"
 // Tunnels (CONNECT, Upgrade) pass by untouched; all other responses get a
 // Cache-Status field, which [StatusOf] reads. Below an [http.Client], a response
 // body that has not been read to its end is stored nonetheless if little of it is
-// left when it is closed.
+// left when it is closed. A response from the store has no TLS state.
 type Transport struct {
 	// Base sends the requests; nil means [http.DefaultTransport].
 	Base http.RoundTripper
 	// Cache has the responses; nil: there is none.
 	Cache *Cache
+	// Partition names whom a request belongs to: a response is never used for anybody
+	// else. nil means [Credentials], and, for a shared cache, that all are one. It is
+	// to be set where credentials are added below the cache, are not in the request,
+	// as a client certificate, or change while the user stays the same: see [By].
+	//
+	// The name may be a credential as it is, and is hashed before it is kept. "" means
+	// nobody in particular: what is private, or sets a cookie, is not stored, nor are
+	// there others who share it, and the rest is for this Transport's requests only.
+	Partition func(*http.Request) string
 }
 
 // RoundTrip implements [http.RoundTripper].
@@ -23,7 +32,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if t.Cache == nil {
 		return t.base().RoundTrip(req)
 	}
-	return t.Cache.roundTrip(t.base(), req)
+	return t.Cache.roundTrip(t, req)
 }
 
 // CloseIdleConnections closes those of Base.

@@ -13,6 +13,9 @@ type varyField struct {
 	value string   // normalised
 }
 
+// maxVary is how many fields a response may be selected by. More are taken for "*".
+const maxVary = 32
+
 // newVary reads the Vary field of a response to a request with the header h. It
 // fails if a member is "*", which matches no request.
 func newVary(vary []string, h http.Header) (fields []varyField, ok bool) {
@@ -27,6 +30,9 @@ func newVary(vary []string, h http.Header) (fields []varyField, ok bool) {
 			}
 			name = http.CanonicalHeaderKey(name)
 			if !slices.ContainsFunc(fields, func(f varyField) bool { return f.name == name }) {
+				if len(fields) == maxVary {
+					return nil, false
+				}
 				lines := slices.Clone(h[name])
 				fields = append(fields, varyField{name, lines, varyValue(name, lines)})
 			}

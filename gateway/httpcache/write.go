@@ -1,32 +1,57 @@
 package httpcache
 
 import (
+	"errors"
+	"net"
 	"net/http"
-	"time"
 )
+
+// isSafe reports whether a method changes nothing (RFC 9110, section 9.2.1, and the
+// registry of methods).
+func isSafe(method string) bool {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, "PRI", "PROPFIND", "QUERY", "REPORT", "SEARCH":
+		return true
+	}
+	return false
+}
 
 // write sends a request that is neither GET nor HEAD, and invalidates what it may
 // have changed (RFC 9111, section 4.4).
-func (c *Cache) write(base http.RoundTripper, req *http.Request, has fieldSet) (*http.Response, error) {
-	if req.Method == http.MethodOptions || req.Method == http.MethodTrace {
-		return c.bypass(base, req, "method")
+func (x *exchange) write() (*http.Response, error) {
+	if isSafe(x.req.Method) {
+		return x.bypass("method")
 	}
-	requested := time.Now()
-	resp, err := send(base, req)
+	x.requested = x.cache.now()
+	resp, err := x.send(x.sent)
 	if err != nil {
+		if !unsent(err) { // it may have been done, though we have not heard so
+			x.cache.invalidated(x.req.Context(), x.req, x.cache.store.invalidate(x.key.target), 0)
+		}
 		return nil, err
 	}
-	if resp.StatusCode >= 200 && resp.StatusCode < 400 {
-		c.wrote(req, resp, has, requested)
+	x.received = x.cache.now()
+	switch code := resp.StatusCode; {
+	case code >= 200 && code < 400,
+		code == http.StatusBadGateway, code == http.StatusGatewayTimeout: // a proxy has lost the answer
+		resp = x.wrote(resp)
 	}
-	c.bypassed(req, resp, "method")
+	x.bypassed(resp, "method")
 	return resp, nil
 }
 
-// wrote invalidates what a successful write concerns.
-func (c *Cache) wrote(req *http.Request, resp *http.Response, has fieldSet, requested time.Time) {
-	key := c.key(req, has)
-	n := c.store.invalidate(key.target)
+// unsent reports whether an error proves that a request has not reached the origin.
+func unsent(err error) bool {
+	if dial, ok := errors.AsType[*net.OpError](err); ok && dial.Op == "dial" {
+		return true
+	}
+	return rejected(err)
+}
+
+// wrote invalidates what a write concerns that has succeeded, or that may have.
+func (x *exchange) wrote(resp *http.Response) *http.Response {
+	req, store := x.req, x.cache.store
+	n := store.invalidate(x.key.target)
 	stays := false
 	for _, name := range [...]string{"Location", "Content-Location"} {
 		for _, v := range resp.Header[name] {
@@ -39,34 +64,38 @@ func (c *Cache) wrote(req *http.Request, resp *http.Response, has fieldSet, requ
 				host = req.Host
 			}
 			t := newTarget(u, host)
-			if t == key.target {
+			if t == x.key.target {
 				stays = stays || name == "Content-Location"
-			} else if t.scheme == key.scheme && t.host == key.host {
-				n += c.store.invalidate(t)
+			} else if t.scheme == x.key.scheme && t.host == x.key.host {
+				n += store.invalidate(t)
 			}
 		}
 	}
-	c.invalidated(req.Context(), req, n)
-	if req.Method == http.MethodPost && stays {
-		c.keep(req, resp, key, requested)
+	x.cache.invalidated(req.Context(), req, n, 0)
+	if req.Method == http.MethodPost && stays && resp.StatusCode == http.StatusOK {
+		return x.keep(resp)
 	}
+	return resp
 }
 
 // keep stores the response to a POST that says that it is also what a GET would get
 // now, and for how long (RFC 9110, section 9.3.3).
-func (c *Cache) keep(req *http.Request, resp *http.Response, key key, requested time.Time) {
-	want := parseCacheControl(req.Header["Cache-Control"])
-	e := c.newEntry(req, resp, requested, time.Now())
-	if want.noStore || resp.StatusCode != http.StatusOK || !e.valid || e.lifetime == 0 || e.heuristic ||
+func (x *exchange) keep(resp *http.Response) *http.Response {
+	c := x.cache
+	e := x.newEntry(resp)
+	if x.want.noStore || e == nil || e.lifetime == 0 || e.heuristic ||
 		resp.ContentLength > c.cfg.MaxEntryBytes || resp.Body == http.NoBody {
-		return
+		return resp
 	}
-	g := c.store.generation(key.target)
-	h := req.Header.Clone()
-	resp.Body = newTee(resp, c.cfg.MaxEntryBytes, func(body []byte, end ending) {
+	x.generation = c.store.generation(x.hash)
+	header, ctx := x.header.Clone(), x.req.Context()
+	own := *resp
+	own.Trailer = resp.Trailer.Clone()
+	own.Body = newTee(resp, &own, c.store, c.cfg.MaxEntryBytes, func(body []byte, end ending) {
 		if end == endStored {
 			e.body, e.trailer = body, resp.Trailer.Clone()
-			c.put(req.Context(), key, e, h, g)
+			x.store(ctx, e, header)
 		}
 	})
+	return &own
 }

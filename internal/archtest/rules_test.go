@@ -39,7 +39,7 @@ var goStatements = map[string]string{
 	"facade/race.go:Quorum":                  "a contestant: it ends with its function, whose context the race ends",
 	"facade/run.go:launch":                   "a branch of a plan: it ends with the functions of its parts, whose contexts the call ends",
 	"facade/undo.go:apart":                   "one undo: it ends with its function, whose context ends after a share of UndoTimeout",
-	"gateway/httpcache/flight.go:pump":       "reads a body for those who wait for it: it ends with the body, at the latest with the context of the request whose it is",
+	"gateway/httpcache/flight.go:readAhead":  "reads a body for those who wait for it: it ends with the body, when the last of them and the reader have left, or with Close",
 	"gateway/httpcache/refresh.go:refresh":   "validates a response in the background: it ends with its request, which has a deadline and which Close cancels",
 	"gateway/flight.go:launch":               "a shared call: it ends with the callers' function, whose context ends when the last caller has left, and that of a token with BearerConfig.Timeout",
 	"loadbalance/check.go:startChecksLocked": "the active checks of an endpoint: it ends with Close, or when the endpoint leaves the set",

@@ -34,14 +34,29 @@ var script string
 type profile struct {
 	title, tests string
 	cfg          httpcache.Config
+	partition    func(*http.Request) string
 	front        func(target string, rt http.RoundTripper) http.Handler
 }
 
+// user is whose all requests of the suite are: it has one.
+func user(r *http.Request) string { return cmp.Or(httpcache.Credentials(r), "user") }
+
+// everybody is one partition of a shared cache, whose responses may be anybody's.
+func everybody(*http.Request) string { return "everybody" }
+
+var (
+	private = httpcache.Config{}
+	guesses = httpcache.Config{Heuristic: 0.1}
+	shared  = httpcache.Config{Shared: true, Targeted: []string{"CDN-Cache-Control"}}
+)
+
 var profiles = []profile{
-	{"private", "private", httpcache.Config{}, raw},
-	{"private, Heuristic 0.1", "private", httpcache.Config{Heuristic: 0.1}, raw},
-	{"shared, Targeted CDN-Cache-Control", "shared",
-		httpcache.Config{Shared: true, Targeted: []string{"CDN-Cache-Control"}}, reverseProxy},
+	{"private", "private", private, user, raw},
+	{"private, Heuristic 0.1", "private", guesses, user, raw},
+	{"shared, Targeted CDN-Cache-Control", "shared", shared, everybody, reverseProxy},
+	{"private, without a Partition", "private", private, nil, raw},
+	{"private, Heuristic 0.1, without a Partition", "private", guesses, nil, raw},
+	{"shared, Targeted CDN-Cache-Control, without a Partition", "shared", shared, nil, reverseProxy},
 }
 
 // result is what run.mjs prints of a test.
@@ -158,7 +173,7 @@ func (p profile) run(ctx context.Context, dir, scriptFile, target string) ([]res
 	if err != nil {
 		return nil, err
 	}
-	server := &http.Server{Handler: p.front(target, &httpcache.Transport{Cache: cache, Base: &http.Transport{}})}
+	server := &http.Server{Handler: p.front(target, &httpcache.Transport{Cache: cache, Partition: p.partition, Base: &http.Transport{}})}
 	go server.Serve(l)
 	defer server.Close()
 

@@ -1,0 +1,120 @@
+package httpcache
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"time"
+)
+
+// receive takes in a full response: it removes what that has made obsolete, and stores
+// it while the caller reads it, if it is to be stored.
+func (x *exchange) receive(resp *http.Response) *http.Response {
+	c := x.cache
+	var e *entry
+	switch {
+	case x.req.Method == http.MethodHead:
+		x.head(resp)
+	case resp.ContentLength <= c.cfg.MaxEntryBytes:
+		e = x.newEntry(resp)
+	}
+	x.obsolete(resp, e != nil)
+	if e == nil {
+		x.notStored(resp.StatusCode)
+		return x.fetched(resp, false)
+	}
+	ctx, header := x.req.Context(), x.header
+	if len(e.vary) > 0 || len(x.variants) > 0 { // the caller may change its header later
+		header = header.Clone()
+	}
+	origin := resp
+	if resp.Body == http.NoBody {
+		x.store(ctx, e, header)
+		x.flight.land(endStored)
+		return x.fetched(resp, true)
+	}
+	// What the caller has is its own: reading the body changes the origin's.
+	own := *resp
+	own.Trailer = resp.Trailer.Clone()
+	b := newTee(origin, &own, c.store, c.cfg.MaxEntryBytes, func(body []byte, end ending) {
+		defer x.flight.land(end) // even if Observe panics
+		switch end {
+		case endStored:
+			e.body, e.trailer = body, origin.Trailer.Clone()
+			x.store(ctx, e, header)
+		case endRefused:
+			x.notStored(origin.StatusCode)
+		}
+	})
+	own.Body = b
+	x.flight.reading(b)
+	return x.fetched(&own, true)
+}
+
+// store stores an entry, and tells what had to go.
+func (x *exchange) store(ctx context.Context, e *entry, header http.Header) {
+	c := x.cache
+	stored, evicted := c.store.put(&x.key, x.hash, e, header, x.generation)
+	if stored {
+		c.passes.remove(x.hash.key)
+	}
+	if evicted > 0 {
+		c.note(ctx, &Event{Kind: Evicted, Entries: evicted})
+	}
+}
+
+// notStored notes that a response was not to be stored, so that requests for it do not
+// wait for one another.
+func (x *exchange) notStored(code int) {
+	if x.together && code < 500 {
+		now := x.cache.now()
+		x.cache.passes.add(x.hash.key, now, now.sub(x.requested))
+	}
+}
+
+// obsolete removes what a full response says is not good any more (RFC 9111, section
+// 4.3.3). One that is going to be stored takes the place of the old one when it is
+// whole, unless that must not be used until then.
+func (x *exchange) obsolete(resp *http.Response, stored bool) {
+	code := resp.StatusCode
+	switch {
+	case revokes(code):
+		x.forget(resp)
+	case stored && code < 400, x.entry == nil, x.req.Method == http.MethodHead:
+	case x.why == "request" && !x.validating && code < 400: // what is fresh stays so
+	case code >= 500, saysNothing(code), code == http.StatusPartialContent,
+		code == http.StatusPreconditionFailed, code == http.StatusRequestedRangeNotSatisfiable:
+	default:
+		if x.cache.store.drop(&x.key, x.hash, x.entry) {
+			x.cache.invalidated(x.req.Context(), x.req, 1, code)
+		}
+	}
+}
+
+// revokes reports whether a status says of the whole resource that it is not, or no
+// longer, to be had by this caller.
+func revokes(code int) bool {
+	switch code {
+	case 401, 403, 404, 407, 410, 451:
+		return true
+	}
+	return false
+}
+
+// forget removes all that is stored for the request.
+func (x *exchange) forget(resp *http.Response) {
+	var n int
+	n, x.generation = x.cache.store.remove(&x.key, x.hash, x.generation)
+	x.cache.invalidated(x.req.Context(), x.req, n, resp.StatusCode)
+}
+
+// A discarded body that is short gets the chance to end by itself, so that its
+// connection can be used again.
+func discard(resp *http.Response) {
+	if resp.Body != http.NoBody {
+		timer := time.AfterFunc(drainTime, func() { resp.Body.Close() })
+		defer timer.Stop()
+		io.CopyN(io.Discard, resp.Body, 4<<10)
+	}
+	resp.Body.Close()
+}
