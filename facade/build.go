@@ -1,6 +1,7 @@
 package facade
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,7 +27,8 @@ type node struct {
 	optional, pivot  bool
 	timeout, expects time.Duration
 	when             func(*run) bool
-	fallbacks        int                                       // given
+	given            []string // methods that can be called once
+	fallbacks        int
 	fallback         func(context.Context, error) (any, error) // nil: substitute, if there is one
 	substitute       any
 	undo             func(context.Context, any) error
@@ -34,6 +36,20 @@ type node struct {
 	waits            int32         // for as many parts
 	dependents       []dependent   // in order
 	tail             time.Duration // expected of the parts behind it
+	required         bool          // it is not optional, or a part behind it is not
+}
+
+// urgency orders parts that wait for a place: those that the call cannot do without come
+// first, and of them those on the longest way to the end.
+func (p *plan) urgency(a, b int32) int {
+	x, y := &p.nodes[a], &p.nodes[b]
+	if x.required != y.required {
+		if x.required {
+			return -1
+		}
+		return 1
+	}
+	return cmp.Compare(y.expects+y.tail, x.expects+x.tail)
 }
 
 func (n *node) undoable() bool { return n.undo != nil || n.always != nil }
@@ -76,7 +92,7 @@ type plan struct {
 	def    *definition // only to be compared
 	cfg    Config
 	nodes  []node
-	roots  []int
+	roots  []int32
 	timed  bool // some part has a Timeout
 	counts []counts
 
@@ -101,7 +117,7 @@ func (d *definition) compile(noAssemble bool) (*plan, error) {
 	if len(c.errs) > 0 {
 		return nil, errors.Join(c.errs...)
 	}
-	p := &plan{def: d, cfg: d.cfg, nodes: make([]node, len(d.nodes)), counts: make([]counts, len(d.nodes))}
+	p := &plan{def: d, cfg: d.cfg.withDefaults(), nodes: make([]node, len(d.nodes)), counts: make([]counts, len(d.nodes))}
 	for i, n := range d.nodes {
 		p.nodes[i] = *n
 		p.timed = p.timed || n.timeout > 0
@@ -111,10 +127,14 @@ func (d *definition) compile(noAssemble bool) (*plan, error) {
 	}
 	for i := len(p.nodes) - 1; i >= 0; i-- {
 		n := &p.nodes[i]
+		n.required = !n.optional
 		for _, d := range n.dependents {
-			n.tail = max(n.tail, p.nodes[d.index].expects+p.nodes[d.index].tail)
+			on := &p.nodes[d.index]
+			n.tail = max(n.tail, on.expects+on.tail)
+			n.required = n.required || on.required
 		}
 	}
+	slices.SortStableFunc(p.roots, p.urgency)
 	return p, nil
 }
 
@@ -127,6 +147,11 @@ func (d *definition) checkParts() {
 		}
 		if n.name == "" {
 			d.wrong("a part has no name")
+		}
+		for i, method := range n.given {
+			if slices.Index(n.given, method) < i {
+				d.wrong("part %q has a second %s", n.name, method)
+			}
 		}
 		if n.fallbacks > 1 {
 			d.wrong("part %q has %d fallbacks", n.name, n.fallbacks)
@@ -155,7 +180,7 @@ func (d *definition) checkEdges(own *definition, i int) {
 	for _, e := range n.edges {
 		switch {
 		case e.def == nil:
-			d.wrong("part %q needs a part that is nil", n.name)
+			d.wrong("part %q needs a part that is nil, or that Step or After has not made", n.name)
 		case e.def != own:
 			d.wrong("part %q needs a part of plan %q", n.name, e.def.cfg.Name)
 		case e.index == input:
@@ -185,7 +210,7 @@ func (p *plan) connect(i int) {
 		n.waits++
 	}
 	if n.waits == 0 {
-		p.roots = append(p.roots, i)
+		p.roots = append(p.roots, int32(i))
 	}
 }
 
@@ -194,6 +219,10 @@ func (p *plan) connect(i int) {
 // arguments from handles, so that the compiler checks them. It panics if there is no
 // such part. A value that does not have the part's type fails the part.
 func (f *Facade[In, Out]) Override(part string, fn func(context.Context) (any, error)) *Facade[In, Out] {
+	f.must("Override")
+	if fn == nil {
+		panic("facade: Override: fn is nil")
+	}
 	i := slices.IndexFunc(f.plan.nodes, func(n node) bool { return n.name == part })
 	if i < 0 {
 		panic(fmt.Sprintf("facade: Override: plan %q has no part %q", f.plan.cfg.Name, part))

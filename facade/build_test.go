@@ -27,7 +27,7 @@ func TestBuildErrors(t *testing.T) {
 		`part "after" needs a part of plan "other"`: func(p plan) {
 			facade.After2(p, "after", p.In(), step(facade.New[int](facade.Config{Name: "other"}), "foreign"), two)
 		},
-		`part "after" needs a part that is nil`: func(p plan) { facade.After(p, "after", none, after) },
+		`part "after" needs a part that is nil, or that Step or After has not made`: func(p plan) { facade.After(p, "after", none, after) },
 		`part "after" is required, but needs "optional", which may have no value; give one a Fallback, make "after" Optional or "optional" Settled`: func(p plan) {
 			facade.After(p, "after", step(p, "optional").Optional(), after)
 		},
@@ -38,6 +38,23 @@ func TestBuildErrors(t *testing.T) {
 		`part "t": Timeout is -1ns, want more than 0`:          func(p plan) { step(p, "t").Timeout(-1) },
 		`part "t": Expects is 0s, want more than 0`:            func(p plan) { step(p, "t").Expects(0) },
 		`part "t": it Expects 2s, more than its Timeout of 1s`: func(p plan) { step(p, "t").Expects(2 * time.Second).Timeout(time.Second) },
+		`part "t" has a second Timeout`:                        func(p plan) { step(p, "t").Timeout(1).Timeout(2) },
+		`part "t" has a second Expects`:                        func(p plan) { step(p, "t").Expects(1).Optional().Expects(1) },
+		`part "w" has a second When`: func(p plan) {
+			yes, no := facade.Step(p, "yes", now[int](true)), facade.Step(p, "no", now[int](false))
+			step(p, "w").When(yes).When(no)
+		},
+		`part "u" has a second Undo`: func(p plan) {
+			undo := func(context.Context, int) error { return nil }
+			step(p, "u").Undo(undo).Undo(undo)
+		},
+		`part "u" has a second UndoAlways`: func(p plan) {
+			part, undo := step(p, "u"), func(context.Context, int) error { return nil }
+			facade.UndoAlways(facade.UndoAlways(part, p.In(), undo), p.In(), undo)
+		},
+		`part "made" needs a part that is nil, or that Step or After has not made`: func(p plan) {
+			facade.After(p, "made", new(facade.Part[int]), after)
+		},
 		`part "f" has 2 fallbacks`: func(p plan) {
 			step(p, "f").Fallback(1).FallbackFunc(func(context.Context, error) (int, error) { return 0, nil })
 		},
@@ -55,7 +72,7 @@ func TestBuildErrors(t *testing.T) {
 		},
 		"Optional of input, which is not a part of its own":  func(p plan) { p.In().Optional() },
 		"Timeout of settled, which is not a part of its own": func(p plan) { facade.Settled(step(p, "settled")).Timeout(1) },
-		`part "s" needs a part that is nil`: func(p plan) {
+		`part "s" needs a part that is nil, or that Step or After has not made`: func(p plan) {
 			facade.After(p, "s", facade.Settled(none), func(context.Context, facade.Result[int]) (int, error) { return 0, nil })
 		},
 	} {
@@ -234,7 +251,7 @@ func TestOverride(t *testing.T) {
 	if got, err := f.Call(t.Context(), 0); got != "1 wrong" || err != nil || f.Stats().Calls != 1 {
 		t.Errorf("the original has changed: %v, %v, %v", got, err, f.Stats())
 	}
-	if value, _ := crash(func() { f.Override("m", nil) }); value != `facade: Override: plan "page" has no part "m"` {
+	if value, _ := crash(func() { f.Override("m", func(context.Context) (any, error) { return 1, nil }) }); value != `facade: Override: plan "page" has no part "m"` {
 		t.Errorf("panicked with %v", value)
 	}
 }

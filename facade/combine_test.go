@@ -146,6 +146,7 @@ func TestEachFails(t *testing.T) {
 		if !errors.Is(err, errWrong) || err.Error() != "item 2: wrong" {
 			t.Errorf("got %v", err)
 		}
+		synctest.Wait() // closing is not the caller's time
 		if closed.String() != "0, 1" || called.String() != "0, 1, 2, 3, 4" && called.String() != "2, 0, 1, 3, 4" && len(called.lines) != 5 {
 			t.Errorf("closed %v, called %v", &closed, &called)
 		}
@@ -174,6 +175,7 @@ func TestEachExits(t *testing.T) {
 					return ignores[int](5*ms, &closer{"one", &closed}, nil)(ctx, in)
 				})(t.Context(), []int{0, 1})
 			})
+			synctest.Wait()
 			if !exited || closed.String() != "one" {
 				t.Errorf("exited %v, closed %v", exited, &closed)
 			}
@@ -204,59 +206,6 @@ func TestChain(t *testing.T) {
 	})
 }
 
-// A second choice that was done is undone; a value of an earlier call is not.
-func TestSecondChoicesAndUndo(t *testing.T) {
-	var log log
-	fail := false
-	good := facade.LastGood(1, 0, func(context.Context, int) (int, error) {
-		if fail {
-			return 0, errWrong
-		}
-		return 1, nil
-	})
-	p := facade.New[int](facade.Config{})
-	one := facade.Step(p, "chain", facade.Chain(fails[int, int](0, errWrong), now[int](1))).Undo(log.undoes("chain"))
-	two := facade.After(p, "last good", one, good).Undo(log.undoes("last good"))
-	facade.After(p, "fails", two, fails[int, int](0, errWrong))
-	f := build(t, p, missing)
-	f.Call(t.Context(), 0)
-	log.add("now")
-	fail = true
-	f.Call(t.Context(), 0)
-	if want := "undo last good, undo chain, now, undo chain"; log.String() != want {
-		t.Errorf("got %v, want %s", &log, want)
-	}
-}
-
-func TestLastGood(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var err error
-		get := facade.LastGood(2, time.Hour, func(_ context.Context, in int) (int, error) { return in * in, err })
-		ask := func(in, want int, wantErr error) {
-			t.Helper()
-			if v, err := get(t.Context(), in); wantErr == nil && v != want || err != wantErr {
-				t.Errorf("%d: got %d, %v; want %d, %v", in, v, err, want, wantErr)
-			}
-		}
-		for _, in := range []int{1, 2, 3} {
-			ask(in, in*in, nil)
-		}
-		err = errWrong
-		ask(1, 0, errWrong) // of three, two are kept
-		ask(2, 4, nil)
-		ask(3, 9, nil)
-		ctx, cancel := context.WithCancel(t.Context())
-		cancel()
-		if _, err := get(ctx, 2); err != errWrong {
-			t.Errorf("cancelled: %v", err)
-		}
-		time.Sleep(time.Hour)
-		ask(2, 4, nil)
-		time.Sleep(time.Nanosecond)
-		ask(2, 0, errWrong)
-	})
-}
-
 // What cannot work is said when it is made.
 func TestCombinatorsPanic(t *testing.T) {
 	one := now[int](1)
@@ -265,7 +214,7 @@ func TestCombinatorsPanic(t *testing.T) {
 		"facade: First: a function is nil":                   func() { facade.First(nil, one, nil) },
 		"facade: Quorum of 3 out of 2 functions":             func() { facade.Quorum(3, nil, one, one) },
 		"facade: Quorum of 0 out of 2 functions":             func() { facade.Quorum(0, nil, one, one) },
-		"facade: Each with a limit of 0":                     func() { facade.Each(0, nil, one) },
+		"facade: Each with a limit of 0, want 1 or more":     func() { facade.Each(0, nil, one) },
 		"facade: Each: a function is nil":                    func() { facade.Each[int, int](1, nil, nil) },
 		"facade: Chain of no functions":                      func() { facade.Chain[int, int]() },
 		"facade: LastGood: a function is nil":                func() { facade.LastGood[int, int](1, 0, nil) },

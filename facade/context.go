@@ -2,12 +2,10 @@ package facade
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 )
-
-// partKey finds the cell of the part that a context was made for.
-type partKey struct{}
 
 // lazy is a context that derives one of package context's from its parent only when
 // somebody asks for Done, or it has ended: a part that does not wait costs no timer
@@ -51,6 +49,10 @@ func (l *lazy) Err() error {
 
 // Value also finds what package context looks for: its own, that is derived.
 func (l *lazy) Value(key any) any { return l.base().Value(key) }
+
+// String keeps printers from looking inside, which would be a race.
+func (l *lazy) String() string   { return "facade: context of a call" }
+func (l *lazy) GoString() string { return l.String() }
 
 func (l *lazy) base() context.Context {
 	l.mu.Lock()
@@ -137,11 +139,9 @@ func (c *cell) Value(key any) any {
 	return c.context().Value(key)
 }
 
-// whose returns the cell of the part that ctx was made for, or nil.
-func whose(ctx context.Context) *cell {
-	c, _ := ctx.Value(partKey{}).(*cell)
-	return c
-}
+// String keeps printers from looking inside, which would be a race.
+func (c *cell) String() string   { return fmt.Sprintf("facade: context of part %q", c.name()) }
+func (c *cell) GoString() string { return c.String() }
 
 func (c *cell) index() int32 {
 	for i := range c.run.cells {

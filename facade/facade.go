@@ -85,7 +85,8 @@ package facade
 import "context"
 
 // A Plan describes a call with input In: its parts, and what they need of each other.
-// One goroutine writes it, when the program starts. Make it with [New].
+// One goroutine writes it, when the program starts. Make it with [New], or use the zero
+// value, which has the zero Config.
 type Plan[In any] struct {
 	def definition
 }
@@ -95,15 +96,23 @@ func New[In any](cfg Config) *Plan[In] {
 	if err := cfg.Validate(); err != nil {
 		panic(err.Error())
 	}
-	return &Plan[In]{definition{cfg: cfg.withDefaults()}}
+	return &Plan[In]{definition{cfg: cfg}}
 }
 
 // In returns the handle of the input, for parts that need it beside other parts.
-func (p *Plan[In]) In() *Part[In] { return &Part[In]{def: &p.def, index: input} }
+func (p *Plan[In]) In() *Part[In] { return &Part[In]{def: p.must("In"), index: input} }
+
+func (p *Plan[In]) must(verb string) *definition {
+	if p == nil {
+		panic("facade: " + verb + " of a nil Plan; make one with New")
+	}
+	return &p.def
+}
 
 // Step adds a part that needs only the input. The methods of the [Part] that it returns
 // describe it further.
 func Step[In, T any](p *Plan[In], name string, fn func(context.Context, In) (T, error)) *Part[T] {
+	p.must("Step")
 	return After(p, name, p.In(), fn)
 }
 
@@ -111,7 +120,7 @@ func Step[In, T any](p *Plan[In], name string, fn func(context.Context, In) (T, 
 // value. If d ends without one, the part is skipped. The function's context is
 // cancelled when the call fails, and ends with the call.
 func After[In, D, T any](p *Plan[In], name string, d *Part[D], fn func(context.Context, D) (T, error)) *Part[T] {
-	return add[T](&p.def, name, fn == nil, func(ctx context.Context, r *run) (any, error) {
+	return add[T](p.must("After"), name, fn == nil, func(ctx context.Context, r *run) (any, error) {
 		return box(fn(ctx, d.get(r)))
 	}, d.edge())
 }
@@ -119,7 +128,7 @@ func After[In, D, T any](p *Plan[In], name string, d *Part[D], fn func(context.C
 // After2 is [After] with two dependencies.
 func After2[In, D1, D2, T any](p *Plan[In], name string, d1 *Part[D1], d2 *Part[D2],
 	fn func(context.Context, D1, D2) (T, error)) *Part[T] {
-	return add[T](&p.def, name, fn == nil, func(ctx context.Context, r *run) (any, error) {
+	return add[T](p.must("After"), name, fn == nil, func(ctx context.Context, r *run) (any, error) {
 		return box(fn(ctx, d1.get(r), d2.get(r)))
 	}, d1.edge(), d2.edge())
 }
@@ -127,7 +136,7 @@ func After2[In, D1, D2, T any](p *Plan[In], name string, d1 *Part[D1], d2 *Part[
 // After3 is [After] with three dependencies.
 func After3[In, D1, D2, D3, T any](p *Plan[In], name string, d1 *Part[D1], d2 *Part[D2], d3 *Part[D3],
 	fn func(context.Context, D1, D2, D3) (T, error)) *Part[T] {
-	return add[T](&p.def, name, fn == nil, func(ctx context.Context, r *run) (any, error) {
+	return add[T](p.must("After"), name, fn == nil, func(ctx context.Context, r *run) (any, error) {
 		return box(fn(ctx, d1.get(r), d2.get(r), d3.get(r)))
 	}, d1.edge(), d2.edge(), d3.edge())
 }
@@ -136,7 +145,7 @@ func After3[In, D1, D2, D3, T any](p *Plan[In], name string, d1 *Part[D1], d2 *P
 // into a struct.
 func After4[In, D1, D2, D3, D4, T any](p *Plan[In], name string, d1 *Part[D1], d2 *Part[D2], d3 *Part[D3], d4 *Part[D4],
 	fn func(context.Context, D1, D2, D3, D4) (T, error)) *Part[T] {
-	return add[T](&p.def, name, fn == nil, func(ctx context.Context, r *run) (any, error) {
+	return add[T](p.must("After"), name, fn == nil, func(ctx context.Context, r *run) (any, error) {
 		return box(fn(ctx, d1.get(r), d2.get(r), d3.get(r), d4.get(r)))
 	}, d1.edge(), d2.edge(), d3.edge(), d4.edge())
 }
@@ -152,7 +161,7 @@ type Facade[In, Out any] struct {
 // with p. assemble makes the answer of the parts' values. An error of assemble fails
 // the call like that of a required part. Later changes to p have no effect.
 func Build[In, Out any](p *Plan[In], assemble func(*Values) (Out, error)) (*Facade[In, Out], error) {
-	compiled, err := p.def.compile(assemble == nil)
+	compiled, err := p.must("Build").compile(assemble == nil)
 	if err != nil {
 		return nil, err
 	}
@@ -169,6 +178,8 @@ func Build[In, Out any](p *Plan[In], assemble func(*Values) (Out, error)) (*Faca
 //
 // Call has the form of a part's function: it can be a part of another plan.
 func (f *Facade[In, Out]) Call(ctx context.Context, in In) (Out, error) {
+	f.must("Call")
+	mustHaveContext("Call", ctx)
 	var out Out
 	if ctx.Err() != nil {
 		return out, f.plan.refuse(ctx)
@@ -193,4 +204,10 @@ func (f *Facade[In, Out]) Call(ctx context.Context, in In) (Out, error) {
 		return none, err
 	}
 	return out, err
+}
+
+func (f *Facade[In, Out]) must(method string) {
+	if f == nil || f.plan == nil {
+		panic("facade: " + method + " of a Facade that Build has not made")
+	}
 }

@@ -13,9 +13,9 @@ func (r *run) late(i int32, v any, err error) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.ctx.parent), r.plan.cfg.UndoTimeout)
 	defer cancel()
-	guard(name, r.heard, func() error { return undo(ctx) }, func(undoErr error, panics bool) {
+	guard(name, r.heard, func() error { return undo(ctx) }, func(undoErr error, how ending) {
 		r.undoneLate(i, undoErr)
-		r.tellUndo(i, err, undoErr, panics)
+		r.tellUndo(i, err, undoErr, how)
 	})
 }
 
@@ -26,7 +26,7 @@ func (r *run) undoLate(i int32, v any, err error) func(context.Context) error {
 	c := &r.cells[i]
 	switch {
 	case err == nil:
-		if c.rare != nil && c.rare.stale {
+		if c.rare != nil && c.rare.second.stale {
 			return nil
 		}
 		return r.undoer(i, v, true)
@@ -47,36 +47,16 @@ func (r *run) undoneLate(i int32, err error) {
 }
 
 // tellUndo tells what came of a late undo of part i, whose function has returned err.
-func (r *run) tellUndo(i int32, err, undoErr error, panics bool) {
+func (r *run) tellUndo(i int32, err, undoErr error, how ending) {
 	e := Event{Kind: Late, Part: r.plan.nodes[i].name, Err: err, Undone: undoErr == nil}
 	if undoErr != nil {
 		e.Undo = &undoError{e.Part, undoErr}
 	}
-	if panics {
+	if how == crashed {
 		r.crashed(i, undoErr, e)
 	} else {
 		r.tell(e)
 	}
-}
-
-// guard calls f, and then ended with what it has returned. ended is also called if f
-// panics or exits, with an error that says so, unless nobody is to be told: then a
-// panic takes its course.
-func guard(part string, heard func() bool, f func() error, ended func(err error, panics bool)) {
-	returned := false
-	defer func() {
-		if returned || !heard() {
-			return
-		}
-		if value := recover(); value != nil {
-			ended(newPanicked(part, value), true)
-		} else {
-			ended(errExit, false)
-		}
-	}()
-	err := f()
-	returned = true
-	ended(err, false)
 }
 
 // heard reports whether there is somebody to be told of a panic.
@@ -84,8 +64,24 @@ func (r *run) heard() bool {
 	if r.plan.cfg.Observe != nil || !r.isGone() {
 		return true
 	}
-	outer := whose(r.ctx.parent)
-	return outer != nil && outer.run.heard()
+	return whose(r.ctx.parent).heard()
+}
+
+// heard is that of the call that c is of. A nil c is code outside of plans.
+func (c *cell) heard() bool { return c != nil && c.run.heard() }
+
+// stray tells how code has ended that did not return, that nobody waits for, and that
+// was called by the part's function.
+func (c *cell) stray(err error, how ending) {
+	switch p, ok := err.(panicked); {
+	case c == nil:
+		return
+	case how == exited:
+		c.run.tell(Event{Kind: Late, Part: c.name(), Err: err})
+	case ok:
+		err = panicked{newPanicError(c.name(), p.PanicError, nil)}
+		c.run.crashed(c.index(), err, Event{Kind: Late, Part: c.name(), Err: err})
+	}
 }
 
 func (r *run) isGone() bool {
@@ -105,12 +101,8 @@ func (r *run) crashed(i int32, err error, e Event) {
 	switch outer := whose(r.ctx.parent); {
 	case r.plan.cfg.Observe != nil:
 		r.tell(e)
-	case outer != nil:
-		name := outer.name()
-		if panics {
-			err = panicked{newPanicError(name, p.PanicError, nil)}
-		}
-		outer.run.crashed(outer.index(), err, Event{Kind: Late, Part: name, Err: err})
+	case outer != nil && panics:
+		outer.stray(err, crashed)
 	case panics: // everybody has left in the meantime
 		panic(p.PanicError)
 	}

@@ -72,8 +72,8 @@ func TestLimit(t *testing.T) {
 func TestFullLimitObeysTheContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := facade.New[int](facade.Config{Limit: 1})
-		facade.Step(p, "hangs", ignores[int](time.Hour, 1, nil)).Optional().Timeout(20 * ms)
-		facade.Step(p, "hangs longer", ignores[int](time.Hour, 1, nil)).Optional()
+		facade.Step(p, "hangs", ignores[int](time.Hour, 1, nil)).Fallback(3).Timeout(20 * ms)
+		facade.Step(p, "hangs longer", ignores[int](time.Hour, 1, nil)).Fallback(3)
 		facade.Step(p, "waits", now[int](1)).Fallback(2)
 		facade.Step(p, "waits too", func(context.Context, int) (int, error) {
 			t.Error("called too late")
@@ -84,6 +84,39 @@ func TestFullLimitObeysTheContext(t *testing.T) {
 		want := "facade: waits too: facade: not enough time left to begin"
 		if err == nil || err.Error() != want || !err.(*facade.Error).Timeout() || time.Since(begin) != 100*ms {
 			t.Errorf("got %v after %v", err, time.Since(begin))
+		}
+		time.Sleep(2 * time.Hour)
+	})
+}
+
+// Places go to required parts first, and to what they need, and of these to the longest
+// expected way to the end. What is optional cannot keep them from theirs.
+func TestUrgentPartsGoFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log log
+		p := facade.New[int](facade.Config{Limit: 1})
+		step := func(name string, on *facade.Part[int]) *facade.Part[int] {
+			return facade.After(p, name, on, func(context.Context, int) (int, error) {
+				log.add("%s", name)
+				time.Sleep(ms)
+				return 1, nil
+			})
+		}
+		facade.Step(p, "hangs", ignores[int](time.Hour, 1, nil)).Optional()
+		step("ads", p.In()).Optional()
+		step("short", p.In())
+		first := step("first", p.In())
+		second := step("second", first).Expects(10 * ms)
+		extra := step("extra", first).Optional()
+		facade.After(p, "needs extra", facade.Settled(extra), func(context.Context, facade.Result[int]) (int, error) {
+			log.add("needs extra")
+			return 1, nil
+		}).Expects(5 * ms)
+		step("last", second).Expects(20 * ms)
+		_, err := build(t, p, missing).Call(within(t, time.Second), 0)
+		want := "first, second, last, extra, needs extra, short"
+		if got := log.String(); got != want || err != nil {
+			t.Errorf("got %s, %v\nwant %s", got, err, want)
 		}
 		time.Sleep(2 * time.Hour)
 	})

@@ -9,6 +9,7 @@ import (
 // files show as a drawing. Broken borders are optional parts, broken arrows lead to
 // parts that run in any case, thick borders are pivots.
 func (f *Facade[In, Out]) Mermaid() string {
+	f.must("Mermaid")
 	var s strings.Builder
 	s.WriteString("flowchart LR\n\tinput([input])\n")
 	var optional, pivots []string

@@ -60,3 +60,32 @@ var errExit = errors.New("facade: runtime.Goexit was called")
 func newPanicked(part string, value any) error {
 	return panicked{newPanicError(part, value, debug.Stack())}
 }
+
+// ending is how user code ends.
+type ending uint8
+
+const (
+	returned ending = iota
+	crashed         // by a panic
+	exited          // by runtime.Goexit
+)
+
+// guard calls f, and then ended with what it has returned. ended is also called if f
+// panics or exits, with an error that says so, unless nobody is to be told: then a
+// panic takes its course.
+func guard(part string, heard func() bool, f func() error, ended func(err error, how ending)) {
+	back := false
+	defer func() {
+		if back || !heard() {
+			return
+		}
+		if value := recover(); value != nil {
+			ended(newPanicked(part, value), crashed)
+		} else {
+			ended(errExit, exited)
+		}
+	}()
+	err := f()
+	back = true
+	ended(err, returned)
+}

@@ -28,7 +28,7 @@ func (p *Part[T]) Optional() *Part[T] {
 // function's context ends earlier by d/10, and by 10ms at most, so that a function that
 // answers then is in time.
 func (p *Part[T]) Timeout(d time.Duration) *Part[T] {
-	n := p.option("Timeout")
+	n := p.once("Timeout")
 	if n.timeout = d; d <= 0 {
 		p.def.wrong("part %q: Timeout is %v, want more than 0", n.name, d)
 	}
@@ -39,7 +39,7 @@ func (p *Part[T]) Timeout(d time.Duration) *Part[T] {
 // parts that it needs have to leave it that much time, and the part does not begin if
 // notably less is left.
 func (p *Part[T]) Expects(d time.Duration) *Part[T] {
-	n := p.option("Expects")
+	n := p.once("Expects")
 	if n.expects = d; d <= 0 {
 		p.def.wrong("part %q: Expects is %v, want more than 0", n.name, d)
 	}
@@ -71,7 +71,7 @@ func (p *Part[T]) FallbackFunc(f func(ctx context.Context, cause error) (T, erro
 // and the call fails, or if the value comes when the call does not wait for it any
 // more. f runs on a goroutine of its own.
 func (p *Part[T]) Undo(f func(context.Context, T) error) *Part[T] {
-	n := p.option("Undo")
+	n := p.once("Undo")
 	if f == nil {
 		p.def.wrong("part %q: Undo is nil", n.name)
 	}
@@ -85,7 +85,7 @@ func (p *Part[T]) Undo(f func(context.Context, T) error) *Part[T] {
 // it. f is called when part's function has returned. If part has an Undo and a value,
 // the Undo is called instead.
 func UndoAlways[T, K any](part *Part[T], key *Part[K], f func(context.Context, K) error) *Part[T] {
-	n := part.option("UndoAlways")
+	n := part.once("UndoAlways")
 	if f == nil {
 		part.def.wrong("part %q: UndoAlways is nil", n.name)
 	}
@@ -106,7 +106,7 @@ func (p *Part[T]) Pivot() *Part[T] {
 // When calls the part only if the value of cond is true. Otherwise the part is
 // Skipped. That is not a failure, even of a required part.
 func (p *Part[T]) When(cond *Part[bool]) *Part[T] {
-	n := p.option("When")
+	n := p.once("When")
 	n.when = cond.get
 	n.edges = append(n.edges, cond.edge())
 	return p
@@ -114,19 +114,35 @@ func (p *Part[T]) When(cond *Part[bool]) *Part[T] {
 
 // Name returns the part's name.
 func (p *Part[T]) Name() string {
+	p.must("Name")
 	if p.index == input {
 		return "input"
 	}
 	return p.def.nodes[p.index].name
 }
 
+// must panics if no plan has made p.
+func (p *Part[T]) must(method string) {
+	if p == nil || p.def == nil {
+		panic(fmt.Sprintf("facade: %s of a Part that is nil, or that no Step, After or In has made", method))
+	}
+}
+
 // option returns what a method is to change.
 func (p *Part[T]) option(method string) *node {
+	p.must(method)
 	if p.index == input || p.view != nil {
 		p.def.wrong("%s of %s, which is not a part of its own", method, p.Name())
 		return &node{}
 	}
 	return p.def.nodes[p.index]
+}
+
+// once is option for a method of which a second call would hide the first.
+func (p *Part[T]) once(method string) *node {
+	n := p.option(method)
+	n.given = append(n.given, method)
+	return n
 }
 
 // Settled returns a handle of how p ends. A part that depends on it is called also if p
@@ -140,6 +156,7 @@ func Settled[T any](p *Part[T]) *Part[Result[T]] {
 
 // Value returns the part's value, or the zero value if it has none.
 func (p *Part[T]) Value(v *Values) T {
+	p.must("Value")
 	if v.foreign(p.def, p.index, p.Name) {
 		var zero T
 		return zero
@@ -149,6 +166,7 @@ func (p *Part[T]) Value(v *Values) T {
 
 // Result returns the part's value and how the part has ended.
 func (p *Part[T]) Result(v *Values) Result[T] {
+	p.must("Result")
 	if v.foreign(p.def, p.index, p.Name) {
 		return Result[T]{Status: Cancelled, Err: v.misuse}
 	}

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"runtime"
-	"runtime/debug"
 	"slices"
 	"sync"
 )
@@ -14,17 +12,20 @@ import (
 // errBeaten is the cause with which the contexts of losers end.
 var errBeaten = errors.New("facade: others were faster")
 
-// First returns a function that calls all fns at once and returns the first value.
-// The others' contexts end then, and what they return all the same goes to
-// discard, later. A discard of nil closes values that are an [io.Closer].
+// First returns a function that calls all fns at once and returns the first value. The
+// contexts of the others end then. If they return values all the same, those go to
+// discard, on goroutines that no caller waits for. A discard of nil closes values that
+// are an [io.Closer].
 //
-// The error is those of all, or the cause of the context's end, after which First
-// does not wait. Each function has a goroutine that ends when it returns. A
-// panic is the caller's, unless it comes after First has returned; then it
-// takes its course. First panics if fns is empty or one is nil.
+// If all fail, the error is those of all. First does not wait for functions when the
+// context has ended: then the error is the cause of that. Each function has a goroutine
+// that ends when the function returns. A panic is the caller's. After First has
+// returned, a panic of a function, or of discard, is that of the part that First is
+// used in, and takes its course outside of a plan. First panics if fns is empty or one
+// is nil.
 func First[In, T any](discard func(T), fns ...func(context.Context, In) (T, error)) func(context.Context, In) (T, error) {
 	mustHave("First", fns)
-	all := Quorum(1, discard, fns...)
+	all := quorum("First", 1, discard, fns)
 	return func(ctx context.Context, in In) (v T, err error) {
 		values, err := all(ctx, in)
 		if err != nil {
@@ -35,47 +36,45 @@ func First[In, T any](discard func(T), fns ...func(context.Context, In) (T, erro
 }
 
 // Quorum is [First] for n values, which it returns in the order of fns. It fails as
-// soon as n values are not possible any more. It panics if n is less than 1 or more
-// than there are fns.
+// soon as n values are not possible any more; the values that it has then go to discard.
+// It panics if n is less than 1 or more than there are fns.
 func Quorum[In, T any](n int, discard func(T), fns ...func(context.Context, In) (T, error)) func(context.Context, In) ([]T, error) {
 	mustHave("Quorum", fns)
 	if n < 1 || n > len(fns) {
 		panic(fmt.Sprintf("facade: Quorum of %d out of %d functions", n, len(fns)))
 	}
+	return quorum("Quorum", n, discard, fns)
+}
+
+func quorum[In, T any](name string, n int, discard func(T), fns []func(context.Context, In) (T, error)) func(context.Context, In) ([]T, error) {
 	if discard == nil {
 		discard = closeValue
 	}
 	return func(ctx context.Context, in In) ([]T, error) {
-		r := &race[T]{need: n, errs: make([]error, len(fns)), values: make([]T, len(fns)), done: make(chan struct{}), discard: discard}
+		mustHaveContext(name, ctx)
+		r := &race[T]{ctx: ctx, discard: discard, done: make(chan struct{}),
+			need: n, fns: make([]contestant, len(fns)), errs: make([]error, len(fns)), values: make([]T, len(fns))}
 		inner, cancel := context.WithCancelCause(ctx)
 		defer cancel(errBeaten)
 		for i, fn := range fns {
-			go r.enter(i, func() (T, error) { return fn(inner, in) })
+			r.fns[i].Context, r.fns[i].of = inner, whose(ctx)
+			go r.enter(i, func() (T, error) { return fn(&r.fns[i], in) })
 		}
 		select {
 		case <-r.done:
 		case <-ctx.Done():
-			r.mu.Lock()
-			if !r.over {
-				r.err = context.Cause(ctx)
-				r.finishLocked()
-			}
-			r.mu.Unlock()
+			r.giveUp()
 		}
 		return r.result()
 	}
 }
 
-func closeValue[T any](v T) {
-	if c, ok := any(v).(io.Closer); ok {
-		c.Close()
-	}
-}
-
 // race is one call of a Quorum.
 type race[T any] struct {
+	ctx     context.Context
 	discard func(T)
 	done    chan struct{} // closed when over
+	fns     []contestant
 
 	mu     sync.Mutex
 	over   bool
@@ -85,35 +84,49 @@ type race[T any] struct {
 	values []T
 	errs   []error
 	err    error
-	crash  *PanicError
+	panics *PanicError
 	exits  bool
 }
 
 // enter runs one contestant.
 func (r *race[T]) enter(i int, fn func() (T, error)) {
-	returned := false
-	defer func() {
-		if returned {
-			return
+	var v T
+	part := whose(r.ctx)
+	heard := func() bool { return !r.isOver() || part.heard() }
+	call := func() (err error) {
+		v, err = fn()
+		return err
+	}
+	guard("", heard, call, func(err error, how ending) {
+		switch inTime := r.arrive(i, v, err, how); {
+		case inTime:
+		case how != returned:
+			part.stray(err, how)
+		case err == nil:
+			discardAll(r.ctx, r.discard, []T{v})
 		}
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		if r.over {
-			return // a panic takes its course
-		}
-		if v := recover(); v != nil {
-			r.crash = newPanicError("", v, debug.Stack())
-		}
-		r.exits = r.crash == nil
-		r.finishLocked()
-	}()
-	v, err := fn()
-	returned = true
+	})
+}
 
+func (r *race[T]) isOver() bool {
 	r.mu.Lock()
-	late := r.over
+	defer r.mu.Unlock()
+	return r.over
+}
+
+// arrive books how contestant i has ended. It returns false if the race was over.
+func (r *race[T]) arrive(i int, v T, err error, how ending) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	switch {
-	case late:
+	case r.over:
+		return false
+	case how == crashed:
+		r.panics = err.(panicked).PanicError
+		r.finishLocked()
+	case how == exited:
+		r.exits = true
+		r.finishLocked()
 	case err == nil:
 		r.values[i] = v
 		if r.won = append(r.won, i); len(r.won) == r.need {
@@ -126,9 +139,17 @@ func (r *race[T]) enter(i int, fn func() (T, error)) {
 			r.finishLocked()
 		}
 	}
-	r.mu.Unlock()
-	if late && err == nil {
-		r.discard(v)
+	return true
+}
+
+// giveUp ends the race when its context has ended.
+func (r *race[T]) giveUp() {
+	cause := context.Cause(r.ctx)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.over {
+		r.err = cause
+		r.finishLocked()
 	}
 }
 
@@ -140,19 +161,20 @@ func (r *race[T]) finishLocked() {
 
 // result is called when the race is over.
 func (r *race[T]) result() ([]T, error) {
-	if r.err == nil && r.crash == nil && !r.exits {
-		slices.Sort(r.won)
-		values := make([]T, len(r.won))
-		for i, at := range r.won {
-			values[i] = r.values[at]
+	slices.Sort(r.won)
+	values := make([]T, len(r.won))
+	for i, at := range r.won {
+		values[i] = r.values[at]
+	}
+	if r.err == nil && r.panics == nil && !r.exits {
+		for _, i := range r.won {
+			r.fns[i].pass(r.ctx)
 		}
 		return values, nil
 	}
-	for _, i := range r.won {
-		r.discard(r.values[i])
-	}
-	if r.crash != nil {
-		panic(r.crash)
+	discardLater(r.ctx, r.discard, values)
+	if r.panics != nil {
+		panic(r.panics)
 	}
 	if r.exits {
 		runtime.Goexit()

@@ -98,7 +98,7 @@ func (s spec) run() *reference {
 	}
 	for i, p := range s.parts {
 		if len(p.on) == 0 && p.when < 0 {
-			r.queue = append(r.queue, i)
+			r.enqueue(i)
 		}
 	}
 	r.fill()
@@ -171,6 +171,31 @@ func (r *reference) step() {
 			return
 		}
 	}
+}
+
+// enqueue puts part i before the first that is less urgent, if places are short.
+func (r *reference) enqueue(i int) {
+	at := slices.IndexFunc(r.queue, func(j int) bool { return r.limit > 0 && !r.state[j].expired && r.moreUrgent(i, j) })
+	if at < 0 {
+		at = len(r.queue)
+	}
+	r.queue = slices.Insert(r.queue, at, i)
+}
+
+func (r *reference) moreUrgent(i, j int) bool {
+	if a, b := r.required(i), r.required(j); a != b {
+		return a
+	}
+	return r.parts[i].expects+r.tails[i] > r.parts[j].expects+r.tails[j]
+}
+
+func (r *reference) required(i int) bool {
+	for j := i + 1; j < len(r.parts); j++ {
+		if p := r.parts[j]; (slices.Contains(p.on, i) || p.when == i) && r.required(j) {
+			return true
+		}
+	}
+	return !r.parts[i].optional
 }
 
 func (r *reference) fill() {

@@ -64,7 +64,7 @@ func (r *reference) decide(i int, status facade.Status, v int) {
 		case skip && p.fallback < 2:
 			r.without(j, facade.Skipped)
 		default:
-			r.queue = append(r.queue, j)
+			r.enqueue(j)
 		}
 	}
 }

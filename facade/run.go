@@ -84,9 +84,7 @@ type cell struct {
 
 // rare is what few cells need.
 type rare struct {
-	served  error // why the function's value is a second choice
-	acted   bool  // what served tells of may have been done all the same
-	stale   bool  // the value is not of this call
+	second  second // choice, which the function's value is if there is a cause
 	undoErr error
 }
 
@@ -148,20 +146,36 @@ func (r *run) open() (own, others int32) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, i := range r.plan.roots {
-		r.enqueueLocked(int32(i))
+		r.enqueueLocked(i)
 	}
 	r.running++
 	return r.dispatchLocked(true)
 }
 
+// enqueueLocked puts part i behind those that are as urgent, if places are short, or
+// else at the end.
 func (r *run) enqueueLocked(i int32) {
-	r.cells[i].next = none
-	if r.first == none {
-		r.first = i
-	} else {
-		r.cells[r.last].next = i
+	c := &r.cells[i]
+	switch {
+	case r.first == none:
+		c.next, r.first, r.last = none, i, i
+	case r.plan.cfg.Limit == 0 || r.plan.urgency(r.last, i) <= 0:
+		c.next, r.cells[r.last].next, r.last = none, i, i
+	default:
+		r.insertLocked(i)
 	}
-	r.last = i
+}
+
+// insertLocked puts part i before the first that is less urgent. Those that were left
+// behind have had their place, and keep it.
+func (r *run) insertLocked(i int32) {
+	at := &r.first
+	for *at != none && (r.cells[*at].left || r.plan.urgency(*at, i) <= 0) {
+		at = &r.cells[*at].next
+	}
+	if r.cells[i].next, *at = *at, i; r.cells[i].next == none {
+		r.last = i
+	}
 }
 
 // dispatchLocked gives back a worker's place, and takes as many parts from the queue

@@ -3,15 +3,14 @@ package facade
 // succeedLocked books the value of part i.
 func (r *run) succeedLocked(i int32, v any) {
 	c := &r.cells[i]
-	if c.rare == nil {
+	if c.rare == nil || c.rare.second.cause == nil {
 		c.done = true
 		r.decideLocked(i, OK, v, nil)
 		return
 	}
-	if c.done = !c.rare.stale; c.rare.stale {
-		c.unknown = c.rare.acted && r.plan.nodes[i].undoable()
-	}
-	r.decideLocked(i, FellBack, v, c.rare.served)
+	s := c.rare.second
+	c.done, c.unknown = !s.stale, s.stale && s.acted && r.plan.nodes[i].undoable()
+	r.decideLocked(i, FellBack, v, s.cause)
 }
 
 // judgeLocked makes of the error of part i's function what the part's is.

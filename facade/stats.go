@@ -57,6 +57,7 @@ func counters(names []string, values ...uint64) (attrs []slog.Attr) {
 
 // Stats returns a snapshot.
 func (f *Facade[In, Out]) Stats() Stats {
+	f.must("Stats")
 	p := f.plan
 	s := Stats{
 		Name:    p.cfg.Name,

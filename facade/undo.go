@@ -74,12 +74,12 @@ func (r *run) apart(ctx context.Context, i int32, d time.Duration, f func(contex
 	var settled atomic.Bool // by who comes first: f, or the end of its time
 	done := make(chan error, 1)
 	heard := func() bool { return !settled.Load() || r.heard() }
-	go guard(name, heard, func() error { return f(ctx) }, func(err error, panics bool) {
+	go guard(name, heard, func() error { return f(ctx) }, func(err error, how ending) {
 		switch {
 		case !settled.CompareAndSwap(false, true):
-			r.tellUndo(i, nil, err, panics)
+			r.tellUndo(i, nil, err, how)
 			return
-		case panics:
+		case how == crashed:
 			r.crash(i, err)
 		}
 		done <- err

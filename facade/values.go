@@ -2,8 +2,8 @@ package facade
 
 import "fmt"
 
-// Values are those of the parts of one call, for assemble, which reads them by
-// their handles.
+// Values are those of the parts of one call. assemble gets them, and reads them by the
+// parts' handles. They must not be used after assemble has returned.
 type Values struct {
 	run    run
 	misuse error
@@ -36,6 +36,9 @@ func (r *run) missing(except string) (reasons []Reason) {
 
 // foreign reports whether a handle belongs to another plan. The call fails then.
 func (v *Values) foreign(def *definition, index int, name func() string) bool {
+	if v == nil || v.run.plan == nil {
+		panic("facade: Values that assemble did not get, which have no parts")
+	}
 	if def == v.run.plan.def && index < len(v.run.cells) {
 		return false
 	}
