@@ -192,6 +192,29 @@ e failed 17ms-18ms critical=true undone=false`
 	})
 }
 
+// The critical path of a call that has failed leads to what failed, not to a part that
+// was cancelled, and ended last, because of it.
+func TestCriticalPathOfAFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var critical []string
+		p := facade.New[int](facade.Config{Observe: func(_ context.Context, e facade.Event) {
+			for _, s := range e.Spans {
+				if s.Critical {
+					critical = append(critical, s.Part)
+				}
+			}
+		}})
+		a := facade.Step(p, "a", takes[int](ms, 1))
+		facade.After(p, "fails", a, fails[int, int](ms, errWrong))
+		b := facade.Step(p, "b", takes[int](0, 1))
+		facade.After(p, "innocent", b, ignores[int](time.Second, 1, nil))
+		build(t, p, missing).Call(t.Context(), 0)
+		if fmt.Sprint(critical) != "[a fails]" {
+			t.Errorf("critical are %v", critical)
+		}
+	})
+}
+
 func TestStats(t *testing.T) {
 	p := facade.New[int](facade.Config{Name: "page"})
 	facade.Step(p, "ok", now[int](1))

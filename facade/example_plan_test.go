@@ -41,6 +41,43 @@ func ExampleFacade_Call() {
 	// Output: Hello! Lamp B-12 for 4900 <nil>
 }
 
+// An answer that lacks something is still an answer: for the outer plan the part is OK.
+// Where that matters, its function says that the value is a second choice.
+func ExampleDegraded() {
+	type Offer struct {
+		Text    string
+		Missing []facade.Reason
+	}
+	s := &shop{stockDown: true}
+	p := facade.New[string](facade.Config{Name: "offer"})
+	product := facade.Step(p, "product", s.Product)
+	facade.Step(p, "stock", s.Stock).Optional()
+	offer, err := facade.Build(p, func(v *facade.Values) (Offer, error) {
+		return Offer{product.Value(v).Name, v.Missing()}, nil
+	})
+	if err != nil {
+		panic(err)
+	}
+
+	home := facade.New[string](facade.Config{Name: "home"})
+	today := facade.Step(home, "offer", func(ctx context.Context, sku string) (Offer, error) {
+		o, err := offer.Call(ctx, sku)
+		if len(o.Missing) > 0 {
+			facade.Degraded(ctx, errors.New(o.Missing[0].String()))
+		}
+		return o, err
+	})
+	page, err := facade.Build(home, func(v *facade.Values) (string, error) {
+		return fmt.Sprintf("%s (%v)", today.Value(v).Text, v.Missing()), nil
+	})
+	if err != nil {
+		panic(err)
+	}
+
+	fmt.Println(page.Call(context.Background(), "B-12"))
+	// Output: Lamp B-12 ([offer fell back: stock failed: 503 Service Unavailable]) <nil>
+}
+
 // A drawing of the plan, for a README. A test that compares it with a file keeps
 // both true.
 func ExampleFacade_Mermaid() {

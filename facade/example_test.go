@@ -223,6 +223,35 @@ func ExampleEach() {
 	// Output: 14700 <nil>
 }
 
+// A list is shown without the item that cannot be had.
+func ExampleEachSettled() {
+	price := func(_ context.Context, sku string) (int, error) {
+		if sku == "B-13" {
+			return 0, errDown
+		}
+		return 4900, nil
+	}
+	p := facade.New[[]string](facade.Config{})
+	prices := facade.Step(p, "prices", facade.EachSettled(8, nil, price)).Timeout(time.Second)
+	list, err := facade.Build(p, func(v *facade.Values) (string, error) {
+		var lines []string
+		for _, r := range prices.Value(v) {
+			if r.Err != nil {
+				lines = append(lines, "price unknown")
+			} else {
+				lines = append(lines, fmt.Sprint(r.Value))
+			}
+		}
+		return strings.Join(lines, ", "), nil
+	})
+	if err != nil {
+		panic(err)
+	}
+
+	fmt.Println(list.Call(context.Background(), []string{"B-12", "B-13", "C-2"}))
+	// Output: 4900, price unknown, 4900 <nil>
+}
+
 // If the primary has no answer the archive may, and if not, "unknown" is one.
 func ExampleChain() {
 	primary := func(context.Context, string) (string, error) { return "", errDown }

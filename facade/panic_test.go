@@ -213,6 +213,16 @@ func TestUndoPanics(t *testing.T) {
 			if log.String() != "undo one" || !errors.Is(err, facade.ErrIncomplete) {
 				t.Errorf("undone: %v; %v", &log, err)
 			}
+			want := "facade: three: down (undone: one) (undo of two: panic: wrong)"
+			if exits {
+				want = "facade: three: down (undone: one) (undo of two: facade: runtime.Goexit was called)"
+			}
+			if err.Error() != want {
+				t.Errorf("got  %v\nwant %s", err, want)
+			}
+			if crashed, ok := errors.AsType[*facade.PanicError](err); ok == exits || ok && !strings.Contains(string(crashed.Stack), "explode(") {
+				t.Errorf("the stack is lost: %v", crashed)
+			}
 		})
 	}
 }

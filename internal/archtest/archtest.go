@@ -187,3 +187,24 @@ func compareDefaults(doc string, configs ...any) (problems []string) {
 	}
 	return problems
 }
+
+// Types returns the names of the exported types of the package in dir, for tests that
+// must forget none.
+func Types(tb testing.TB, dir string) (names []string) {
+	tb.Helper()
+	for _, f := range load(tb, dir).files {
+		for _, d := range f.Decls {
+			if g, ok := d.(*ast.GenDecl); ok && g.Tok == token.TYPE {
+				for _, s := range g.Specs {
+					if name := s.(*ast.TypeSpec).Name; name.IsExported() {
+						names = append(names, name.Name)
+					}
+				}
+			}
+		}
+	}
+	if len(names) == 0 {
+		tb.Fatalf("archtest: %s exports no type", dir)
+	}
+	return names
+}

@@ -11,7 +11,7 @@ import (
 // patterns are the packages that users import, and how many exported top-level
 // types and functions each may have.
 var patterns = map[string]int{
-	"breaker": 30, "retry": 30, "ratelimit": 40, "loadbalance": 30, "gateway": 40, "gateway/httpcache": 20, "facade": 30,
+	"breaker": 30, "retry": 30, "ratelimit": 40, "loadbalance": 30, "gateway": 40, "gateway/httpcache": 20, "facade": 31,
 }
 
 // leaves are the internal packages that patterns may import.
@@ -35,8 +35,9 @@ var topLevel = []string{
 // goStatements are the places in the patterns and leaves that start a goroutine
 // ("package/file.go:function"), each with the reason why it ends.
 var goStatements = map[string]string{
-	"facade/each.go:Each":                    "the calls for some of the items: Each waits for them",
-	"facade/race.go:Quorum":                  "a contestant: it ends with its function, whose context the race ends",
+	"facade/each.go:run":                     "the calls for some of the items: Each waits for them",
+	"facade/discard.go:discardLater":         "gives values to discard, which no call waits for: it ends with discard",
+	"facade/race.go:quorum":                  "a contestant: it ends with its function, whose context the race ends",
 	"facade/run.go:launch":                   "a branch of a plan: it ends with the functions of its parts, whose contexts the call ends",
 	"facade/undo.go:apart":                   "one undo: it ends with its function, whose context ends after a share of UndoTimeout",
 	"gateway/httpcache/flight.go:readAhead":  "reads a body for those who wait for it: it ends with the body, when the last of them and the reader have left, or with Close",
