@@ -19,7 +19,7 @@ var bodyCases = []testCase{
 		run:  bodyNoneStaysNone,
 	}, {
 		name: "body/identity",
-		doc:  "In the first attempt the base gets the caller's body itself. Within a wrapper around it, net/http does not use sendfile, and sends header and body in two writes.",
+		doc:  "In the first attempt the base gets the caller's body itself: net/http sends a file with sendfile, and a small body in one write with the header. A wrapper that watches bodies may follow the reads of one without GetBody.",
 		run:  bodyIdentity,
 	}, {
 		name: "body/one-write",
