@@ -81,7 +81,7 @@ func TestAllRollsBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		first, last := New(Config{Rate: 1, Burst: 5}), New(Config{Rate: 1})
 		a := &all{limiters: []*Limiter{first, last, last}} // as if the last token went meanwhile
-		if after := a.take(); after != time.Second {
+		if after := a.take(time.Now()); after != time.Second {
 			t.Errorf("again after %v, want 1s", after)
 		}
 		if first.Tokens() != 5 || last.Tokens() != 1 {
@@ -250,5 +250,120 @@ func TestSettleKeepsTheBound(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Calls that wait for several limits learn of a change of each at once.
+func TestAllLearnsOfChanges(t *testing.T) {
+	for name, change := range map[string]func(slow *Limiter, charge *Charge){
+		"SetLimit":             func(slow *Limiter, _ *Charge) { slow.SetLimit(1e6) },
+		"SetLimit to no limit": func(slow *Limiter, _ *Charge) { slow.SetLimit(rate.Inf) },
+		"Settle":               func(_ *Limiter, charge *Charge) { charge.Settle(0) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				slow, other := New(Config{Rate: rate.Every(time.Hour), Burst: 3}), New(Config{Rate: 1000, Burst: 10})
+				charge, err := slow.Charge(t.Context(), 3)
+				if err != nil {
+					t.Fatal(err)
+				}
+				start := time.Now()
+				var wg sync.WaitGroup
+				for _, waiter := range []Waiter{All(slow, other), All(other, slow), slow} {
+					wg.Go(func() {
+						if err := waiter.Wait(t.Context()); err != nil || time.Since(start).Round(time.Second) != time.Minute {
+							t.Errorf("%v after %v", err, time.Since(start))
+						}
+					})
+				}
+				time.Sleep(time.Minute)
+				change(slow, &charge)
+				wg.Wait()
+				if n := len(slow.others.list) + len(other.others.list); n != 0 {
+					t.Errorf("%d lines are still known", n)
+				}
+			})
+		})
+	}
+}
+
+// When a heavy call leaves the queue of one limit, those that wait for it and others
+// need not wait for what it wanted.
+func TestAllLearnsOfThoseThatLeave(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(Config{Rate: 1, Burst: 100, StartEmpty: true})
+		start := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), 24*time.Hour)
+		var wg sync.WaitGroup
+		wg.Go(func() { l.WaitN(ctx, 100) })
+		synctest.Wait()
+		wg.Go(func() {
+			if err := All(l).Wait(t.Context()); err != nil || time.Since(start) != 10*time.Second {
+				t.Errorf("%v after %v", err, time.Since(start))
+			}
+		})
+		time.Sleep(10 * time.Second)
+		cancel()
+		wg.Wait()
+	})
+}
+
+// Changes, waiters of one limit, and waiters of several at once: nobody is left behind.
+func TestAllUnderChanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := New(Config{Rate: 1000, Burst: 3}), New(Config{Rate: 1000, Burst: 3})
+		var wg sync.WaitGroup
+		for w := range 8 {
+			wg.Go(func() {
+				waiter := []Waiter{All(a, b), All(b, a), a, b}[w%4]
+				for range 300 {
+					if err := waiter.Wait(t.Context()); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		wg.Go(func() {
+			for i := range 200 {
+				[]*Limiter{a, b}[i%2].SetLimit([]rate.Limit{rate.Every(time.Hour), 1000}[i/2%2])
+				ctx, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond)
+				if c, err := a.Charge(ctx, 2); err == nil {
+					c.Settle(i % 3)
+				}
+				cancel()
+				time.Sleep(time.Millisecond)
+			}
+			a.SetLimit(1e4)
+			b.SetLimit(1e4)
+		})
+		start := time.Now()
+		wg.Wait()
+		if time.Since(start) > 10*time.Second {
+			t.Errorf("took %v", time.Since(start))
+		}
+	})
+}
+
+// A Charge that was refused has nothing to settle.
+func TestRefusedChargeIsEmpty(t *testing.T) {
+	l := New(Config{Rate: 100, Burst: 10})
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	full := New(Config{Rate: 1, Queue: -1})
+	full.Allow()
+	for name, charge := range map[string]func() (Charge, error){
+		"context has ended": func() (Charge, error) { return l.Charge(gone, 5) },
+		"ended, of nothing": func() (Charge, error) { return l.Charge(gone, 0) },
+		"too large":         func() (Charge, error) { return l.Charge(t.Context(), 11) },
+		"full":              func() (Charge, error) { return full.Charge(t.Context(), 1) },
+	} {
+		c, err := charge()
+		if err == nil || c != (Charge{}) {
+			t.Errorf("%s: %+v, %v", name, c, err)
+		}
+		c.Settle(5)
+	}
+	if l.Tokens() != 10 || full.Tokens() < -0.1 {
+		t.Errorf("%v and %v tokens after charges that were refused", l.Tokens(), full.Tokens())
 	}
 }

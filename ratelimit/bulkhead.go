@@ -53,7 +53,7 @@ func (c BulkheadConfig) withDefaults() BulkheadConfig {
 // is not passed by lighter ones of its kind.
 type Bulkhead struct {
 	free    atomic.Int64 // places; less queued while calls wait
-	limit   int          // guarded by line.mu
+	limit   atomic.Int64 // never less than what is free; changes with line.mu held
 	line    line
 	observe observer
 
@@ -75,20 +75,20 @@ func NewBulkhead(cfg BulkheadConfig) *Bulkhead {
 	}
 	cfg = cfg.withDefaults()
 	b := &Bulkhead{
-		limit:    cfg.Limit,
 		observe:  observer{cfg.Name, cfg.Observe},
 		full:     &Error{Name: cfg.Name, Cause: ErrFull},
 		tooLarge: &Error{Name: cfg.Name, Cause: ErrTooLarge},
 	}
+	b.limit.Store(int64(cfg.Limit))
 	b.free.Store(int64(cfg.Limit))
 	b.line.name, b.line.places = cfg.Name, max(0, cfg.Queue)
-	b.line.takeLocked = func(w *waiter) time.Duration {
+	b.line.takeLocked = func(w *waiter, _ time.Time) time.Duration {
 		if b.take(int64(w.n)) {
 			return 0
 		}
 		return never
 	}
-	b.line.mostLocked = func() int { return b.limit }
+	b.line.mostLocked = func() int { return int(b.limit.Load()) }
 	b.line.markLocked = func(waiting bool) {
 		if waiting {
 			b.free.Add(-queued)
@@ -109,8 +109,22 @@ func (p *places) Done(lease uint64) { (*Bulkhead)(p).release(int64(lease)) }
 func (b *Bulkhead) permit(n int) Permit { return Permit{owner: (*places)(b), lease: uint64(n)} }
 
 func (b *Bulkhead) release(n int64) {
-	if b.free.Add(n) < -queued/2 {
+	free := b.free.Add(n)
+	if free < -queued/2 {
 		b.line.serve()
+	} else if free > b.limit.Load() {
+		b.surplus(n)
+	}
+}
+
+// surplus panics if more places are free than there are, without those that came back
+// last.
+func (b *Bulkhead) surplus(n int64) {
+	b.line.mu.Lock()
+	defer b.line.mu.Unlock()
+	if free := b.free.Load(); free > b.limit.Load() {
+		b.free.Add(-n)
+		panic("ratelimit: a Permit was given back twice, by way of a copy")
 	}
 }
 
@@ -136,8 +150,7 @@ func (b *Bulkhead) AllowN(n int) (Permit, error) {
 		return Permit{}, nil
 	}
 	if b.admit(int64(n)) {
-		b.observe.decided(n, true)
-		return b.permit(n), nil
+		return b.granted(context.Background(), n, time.Time{}), nil
 	}
 	err := b.full
 	if n > 1 && n > b.Stats().Limit {
@@ -176,11 +189,27 @@ func (b *Bulkhead) AcquireN(ctx context.Context, n int) (Permit, error) {
 		since = time.Now()
 		err = b.line.wait(ctx, &waiter{n: n})
 	}
-	b.observe.waited(ctx, n, since, err)
 	if err != nil {
+		b.observe.waited(ctx, n, since, err)
 		return Permit{}, err
 	}
-	return b.permit(n), nil
+	return b.granted(ctx, n, since), nil
+}
+
+// granted is the end of a call to which n places were given. They are given back if
+// Observe panics.
+func (b *Bulkhead) granted(ctx context.Context, n int, since time.Time) Permit {
+	if b.observe.tell != nil {
+		told := false
+		defer func() {
+			if !told {
+				b.release(int64(n))
+			}
+		}()
+		b.observe.waited(ctx, n, since, nil)
+		told = true
+	}
+	return b.permit(n)
 }
 
 // SetLimit changes the number of places. If it is lowered, the calls under way go on,
@@ -195,8 +224,13 @@ func (b *Bulkhead) SetLimit(limit int) {
 	}
 	b.line.mu.Lock()
 	defer b.line.mu.Unlock()
-	b.free.Add(int64(limit - b.limit))
-	b.limit = limit
+	if more := int64(limit) - b.limit.Load(); more > 0 {
+		b.limit.Add(more)
+		b.free.Add(more)
+	} else {
+		b.free.Add(more)
+		b.limit.Add(more)
+	}
 	b.line.serveLocked()
 }
 
@@ -221,14 +255,14 @@ func (b *Bulkhead) Stats() BulkheadStats {
 	}
 	b.line.mu.Lock()
 	defer b.line.mu.Unlock()
-	free := b.free.Load()
+	limit, free := b.limit.Load(), b.free.Load()
 	if free < -queued/2 {
 		free += queued
 	}
 	return BulkheadStats{
 		Name:    b.observe.name,
-		Limit:   b.limit,
-		InUse:   b.limit - int(free),
+		Limit:   int(limit),
+		InUse:   int(limit - free),
 		Waiting: int(b.line.waiting.Load()),
 	}
 }

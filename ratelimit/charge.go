@@ -25,7 +25,7 @@ func (l *Limiter) Charge(ctx context.Context, n int) (Charge, error) {
 	l.line.mu.Lock()
 	r, after := receipt{}, never
 	if l.line.waiting.Load() == 0 {
-		r, after = l.payLocked(n)
+		r, after = l.payLocked(n, time.Now())
 	}
 	l.line.mu.Unlock()
 	if after > 0 {
@@ -72,21 +72,28 @@ type receipt struct {
 	given  time.Duration // the limiter's given at that time
 }
 
-// payLocked is take with a receipt; the lock is that of the line.
-func (l *Limiter) payLocked(n int) (r receipt, after time.Duration) {
-	b, filled, after := l.take(n)
+// payLocked is takeAt with a receipt; the lock is that of the line.
+func (l *Limiter) payLocked(n int, at time.Time) (r receipt, after time.Duration) {
+	b, filled, after := l.takeAt(max(0, at.Sub(l.epoch)), n)
 	return receipt{b, filled, l.given}, after
 }
 
-// refund gives n tokens back that were not used.
+// refund gives n tokens back that were not used, to those that wait first.
+func (l *Limiter) refund(r receipt, n int) {
+	if l.giveBack(r, n) {
+		l.others.serve()
+	}
+}
+
+// giveBack is refund without those that wait for other limits as well.
 //
-// Had they not been taken, the bucket would have been full earlier, and from then on
-// tokens would have been lost. It cannot have been full before filled, less the time
+// Had the tokens not been taken, the bucket would have been full earlier, and from then
+// on tokens would have been lost. It cannot have been full before filled, less the time
 // that n tokens take, less what others were given back since; what flowed in after
 // that is held to be lost. So nobody gets more than if they had not been taken.
-func (l *Limiter) refund(r receipt, n int) {
+func (l *Limiter) giveBack(r receipt, n int) (ok bool) {
 	if r.bucket == nil || r.bucket.interval == 0 {
-		return
+		return false
 	}
 	l.line.mu.Lock()
 	defer l.line.mu.Unlock()
@@ -95,7 +102,7 @@ func (l *Limiter) refund(r receipt, n int) {
 		now := time.Since(l.epoch) // later than whatever has led to fullAt
 		back := min(r.bucket.cost(n), r.filled-(l.given-r.given)-now)
 		if back <= 0 || fullAt == moved {
-			return
+			return false
 		}
 		if r.bucket.fullAt.CompareAndSwap(fullAt, fullAt-int64(back)) {
 			l.given += back
@@ -103,4 +110,5 @@ func (l *Limiter) refund(r receipt, n int) {
 		}
 	}
 	l.line.serveLocked()
+	return true
 }

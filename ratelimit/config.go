@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"time"
 
 	"golang.org/x/time/rate"
 )
@@ -16,8 +18,9 @@ type Config struct {
 	Name string
 
 	// Rate is the number of tokens per second. It is required; [rate.Every] makes
-	// one from an interval, and [rate.Inf] means no limit. The interval is kept in
-	// whole nanoseconds, rounded up: limit bytes in KiB.
+	// one from an interval, and [rate.Inf] means no limit. The time between two
+	// tokens is whole nanoseconds, rounded up. A rate that this lowers by more than
+	// 1 % is not valid; all rates up to 10 million are. Limit bytes in KiB.
 	Rate rate.Limit
 	// Burst is the number of tokens that can be saved up, and so the most that can
 	// be taken at once. 0 means 1.
@@ -45,6 +48,9 @@ func validTerms(of string, r rate.Limit, burst int) error {
 	if !(r > 0) {
 		errs = append(errs, fmt.Errorf("ratelimit: %s.Rate is %v, want more than 0", of, r))
 	}
+	if kept := rate.Limit(float64(time.Second) / float64(interval(r))); r > 0 && r != rate.Inf && kept < r*0.99 {
+		errs = append(errs, fmt.Errorf("ratelimit: %s.Rate is %v, which whole nanoseconds between tokens make %v; use that, or count in larger units", of, r, kept))
+	}
 	if burst < 0 {
 		errs = append(errs, fmt.Errorf("ratelimit: %s.Burst is %d, want 1 or more, or 0 for 1", of, burst))
 	}
@@ -66,3 +72,75 @@ func (c Config) withDefaults() Config {
 	c.Queue = cmp.Or(c.Queue, 1024)
 	return c
 }
+
+// KeyedConfig describes a [Keyed].
+type KeyedConfig[K comparable] struct {
+	// Name is what the limit is called in events, errors, statistics and the header
+	// fields of [Decision.WriteHeader].
+	Name string
+
+	// Rate is the number of tokens per second for each key. It is required unless
+	// For is set. See [Config].
+	Rate rate.Limit
+	// Burst is the number of tokens that can be saved up for each key. 0 means 1.
+	Burst int
+	// For gives the limit of a key instead. Its types are those of
+	// golang.org/x/time/rate. It is called on every use of the key and must be fast.
+	// A rate of 0 or less lets nothing through, a burst below 1 is 1; rates are
+	// rounded down to whole nanoseconds between two tokens.
+	//
+	// It may answer differently at any time. A key whose limit is raised is in debt
+	// for no longer than its new bucket takes to fill. Calls that wait for it learn
+	// of the change from the next call for the key, or within a second.
+	For func(K) (limit rate.Limit, burst int) `json:"-"`
+
+	// MaxKeys is how many keys are remembered, in about 45 bytes each. A key whose
+	// bucket is full need not be remembered and goes first. If another must go, a
+	// small record of its debt stays, so that nobody gets a fresh bucket by being
+	// forgotten. A key that is new may share such a record, and then begins with
+	// fewer tokens or none. That begins when more than about MaxKeys*Rate new keys
+	// come in a second: 655 with 65,536 keys and a token every 100 s.
+	//
+	// 0 means as many as new keys come while a bucket fills, if 1,000 come in a
+	// second: 1000*Burst/Rate, but at least 65,536 and at most 1,048,576.
+	MaxKeys int
+
+	// Queue is how many calls may wait for each key; those that would be one more are
+	// refused. 0 means 1024; negative: none.
+	Queue int
+
+	// Observe is told of each decision, in the goroutine and with the context of the
+	// call that it was about; for calls without one, [context.Background].
+	Observe func(context.Context, Event) `json:"-"`
+}
+
+// Validate reports everything that is wrong with c, or nil.
+func (c KeyedConfig[K]) Validate() error {
+	var errs []error
+	if c.For == nil {
+		errs = append(errs, validTerms("KeyedConfig", c.Rate, c.Burst))
+	}
+	if c.MaxKeys < 0 || c.MaxKeys > math.MaxInt32 {
+		errs = append(errs, fmt.Errorf("ratelimit: KeyedConfig.MaxKeys is %d, want 1 to %d, or 0 for the default", c.MaxKeys, math.MaxInt32))
+	}
+	errs = append(errs, validQueue("KeyedConfig", c.Queue))
+	return errors.Join(errs...)
+}
+
+func (c KeyedConfig[K]) withDefaults() KeyedConfig[K] {
+	c.Burst = cmp.Or(c.Burst, 1)
+	if c.MaxKeys == 0 {
+		c.MaxKeys = minKeys
+		if c.Rate > 0 {
+			c.MaxKeys = int(min(max(minKeys, 1000*float64(c.Burst)/float64(c.Rate)), maxKeys))
+		}
+	}
+	c.Queue = cmp.Or(c.Queue, 1024)
+	return c
+}
+
+// The default of MaxKeys lies between these.
+const (
+	minKeys = 1 << 16
+	maxKeys = 1 << 20
+)

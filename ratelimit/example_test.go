@@ -314,6 +314,68 @@ func ExampleMiddleware() {
 	// 429 "default";r=0;t=60 "60"
 }
 
+// A 429 of one's own, for an API that speaks JSON.
+func ExampleDecision_WriteHeader() {
+	clients := ratelimit.NewKeyed(ratelimit.KeyedConfig[string]{Name: "client", Rate: rate.Every(time.Minute), Burst: 1})
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		d := clients.Take(r.Header.Get("Api-Key"), 1)
+		d.WriteHeader(w.Header())
+		if !d.OK {
+			w.Header().Set("Content-Type", "application/problem+json")
+			w.WriteHeader(http.StatusTooManyRequests)
+			fmt.Fprintf(w, `{"title":"Too many requests","limit":%q}`, d.Name)
+			return
+		}
+		fmt.Fprint(w, `{"hello":"world"}`)
+	})
+
+	for range 2 {
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+		fmt.Println(w.Code, w.Body, w.Header().Get("RateLimit"))
+	}
+	// Output:
+	// 200 {"hello":"world"} "client";r=0;t=60
+	// 429 {"title":"Too many requests","limit":"client"} "client";r=0;t=60
+}
+
+// Two limits on one route: a client sees both.
+func ExampleMiddleware_two() {
+	all := ratelimit.New(ratelimit.Config{Name: "all", Rate: rate.Every(time.Second), Burst: 100})
+	search := ratelimit.New(ratelimit.Config{Name: "search", Rate: rate.Every(time.Minute), Burst: 2})
+	both := func(next http.Handler) http.Handler {
+		next = ratelimit.Middleware(func(*http.Request) ratelimit.Decision { return search.Take(1) })(next)
+		return ratelimit.Middleware(func(*http.Request) ratelimit.Decision { return all.Take(1) })(next)
+	}
+	handler := both(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+
+	w := httptest.NewRecorder()
+	handler.ServeHTTP(w, httptest.NewRequest("GET", "/search", nil))
+	fmt.Println(w.Header().Get("RateLimit-Policy"))
+	fmt.Println(w.Header().Get("RateLimit"))
+	// Output:
+	// "all";q=100;w=100, "search";q=2;w=120
+	// "all";r=99;t=99, "search";r=1;t=60
+}
+
+// A server that answers at most two requests at once, and lets none wait.
+func ExampleConcurrencyMiddleware() {
+	two := ratelimit.NewBulkhead(ratelimit.BulkheadConfig{Limit: 2, Queue: -1})
+	limit := ratelimit.ConcurrencyMiddleware(two)
+
+	// Each request makes another one.
+	var handler http.Handler
+	handler = limit(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		inner := httptest.NewRecorder()
+		handler.ServeHTTP(inner, r)
+		fmt.Println(inner.Code, inner.Header().Get("Retry-After"))
+	}))
+	handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
+	// Output:
+	// 503 1
+	// 200
+}
+
 // A limit that is tried out before it is enforced.
 func ExampleMiddleware_dryRun() {
 	limiter := ratelimit.New(ratelimit.Config{Rate: rate.Every(time.Hour)})

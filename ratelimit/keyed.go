@@ -1,91 +1,41 @@
 package ratelimit
 
 import (
-	"cmp"
-	"context"
-	"errors"
-	"fmt"
 	"hash/maphash"
 	"math"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
 )
 
-// KeyedConfig describes a [Keyed].
-type KeyedConfig[K comparable] struct {
-	// Name is what the limit is called in events, errors, statistics and the header
-	// fields of [Decision.WriteHeader].
-	Name string
-
-	// Rate is the number of tokens per second for each key. It is required unless
-	// For is set. See [Config].
-	Rate rate.Limit
-	// Burst is the number of tokens that can be saved up for each key. 0 means 1.
-	Burst int
-	// For gives the limit of a key instead. It is called on every use of the key and
-	// must be fast. A rate of 0 or less lets nothing through, a burst below 1 is 1.
-	For func(K) (limit rate.Limit, burst int) `json:"-"`
-
-	// MaxKeys is how many keys are remembered. 0 means 65,536. A key whose bucket is
-	// full need not be remembered and goes first. If another must go, a small
-	// record of its debt stays, so that nobody gets a fresh bucket by being
-	// forgotten; a key that is new may share such a record with it, and then begins
-	// with fewer tokens.
-	MaxKeys int
-
-	// Queue is how many calls may wait for each key; those that would be one more are
-	// refused. 0 means 1024; negative: none.
-	Queue int
-
-	// Observe is told of each decision, in the goroutine and with the context of the
-	// call that it was about; for calls without one, [context.Background].
-	Observe func(context.Context, Event) `json:"-"`
-}
-
-// Validate reports everything that is wrong with c, or nil.
-func (c KeyedConfig[K]) Validate() error {
-	var errs []error
-	if c.For == nil {
-		errs = append(errs, validTerms("KeyedConfig", c.Rate, c.Burst))
-	}
-	if c.MaxKeys < 0 || c.MaxKeys > math.MaxInt32 {
-		errs = append(errs, fmt.Errorf("ratelimit: KeyedConfig.MaxKeys is %d, want 1 to %d, or 0 for the default", c.MaxKeys, math.MaxInt32))
-	}
-	errs = append(errs, validQueue("KeyedConfig", c.Queue))
-	return errors.Join(errs...)
-}
-
-func (c KeyedConfig[K]) withDefaults() KeyedConfig[K] {
-	c.Burst = cmp.Or(c.Burst, 1)
-	c.MaxKeys = cmp.Or(c.MaxKeys, 65536)
-	c.Queue = cmp.Or(c.Queue, 1024)
-	return c
-}
-
 // shards is how many parts of a Keyed have a lock of their own.
 const shards = 16
 
 // A Keyed has a limit for each key: a client, a tenant, a host. It remembers a bounded
-// number of keys in a table of its own, about 40 bytes for each if they are strings.
-// It is safe for concurrent use, starts no goroutine, and needs no Close. A nil
-// *Keyed has no limit. Make it with [NewKeyed].
+// number of keys in a table of its own. It is safe for concurrent use, starts no
+// goroutine, and needs no Close. A nil *Keyed has no limit. Make it with [NewKeyed].
 //
-// The promise of [Limiter] holds for each key, whatever the other keys do.
+// The promise of [Limiter] holds for each key, whatever the other keys do. A key that
+// is not equal to itself, such as a NaN, is new each time.
 type Keyed[K comparable] struct {
 	terms   terms
 	limit   func(K) (rate.Limit, int)
 	epoch   time.Time
 	seed    maphash.Seed
 	observe observer
+	places  int                  // in each queue
+	late    func() time.Duration // of line
 	shards  [shards]shard[K]
+}
 
-	places  int          // in each queue
-	waiting atomic.Int64 // calls for any key; changes with mu held
-	mu      sync.Mutex
-	queues  map[K]*keyQueue
+// A shard is a part of the keys, with the queues of those for which calls wait.
+type shard[K comparable] struct {
+	mu     sync.Mutex
+	table  table[K]
+	queues map[K]*keyQueue
+
+	_ [64]byte // so that two shards do not share a cache line
 }
 
 // NewKeyed returns a Keyed in which each key's bucket is full. It panics if cfg is not
@@ -96,12 +46,12 @@ func NewKeyed[K comparable](cfg KeyedConfig[K]) *Keyed[K] {
 	}
 	cfg = cfg.withDefaults()
 	k := &Keyed[K]{limit: cfg.For, epoch: time.Now(), seed: maphash.MakeSeed(), observe: observer{cfg.Name, cfg.Observe}}
-	k.places, k.queues = max(0, cfg.Queue), map[K]*keyQueue{}
+	k.places = max(0, cfg.Queue)
 	if cfg.For == nil {
 		k.terms = newTerms(cfg.Rate, cfg.Burst)
 	}
 	for i := range k.shards {
-		k.shards[i].max = max(1, (cfg.MaxKeys+i)/shards)
+		k.shards[i].table.max = max(1, (cfg.MaxKeys+i)/shards)
 	}
 	return k
 }
@@ -123,19 +73,12 @@ func (k *Keyed[K]) Take(key K, n int) Decision {
 		return Decision{OK: true, Remaining: math.MaxInt, Burst: math.MaxInt}
 	}
 	t := k.termsOf(key)
-	var line *line
-	if n > 0 {
-		line = k.line(key)
-	}
-	var fullAt, now, after time.Duration
-	if line == nil {
-		fullAt, now, after = k.take(&t, key, n)
-	} else if fullAt, now, _ = k.take(&t, key, 0); n > t.burst {
-		after = never
-	} else {
-		after = max(1, line.estimateNew(n))
+	fullAt, now, after, ahead := k.take(key, &t, n)
+	if ahead != nil && n <= t.burst {
+		after = max(1, ahead.line.estimateNew(n))
 	}
 	d := t.decision(fullAt, now)
+	d.Name = k.observe.name
 	if d.OK = after <= 0; after != never {
 		d.RetryAfter = max(0, after)
 	}
@@ -149,11 +92,19 @@ func (k *Keyed[K]) Delete(key K) {
 		return
 	}
 	s, hash := k.shard(key)
+	if q := s.remove(hash, key); q != nil {
+		q.line.serve()
+	}
+}
+
+// remove forgets key and returns the queue for it, if there is one.
+func (s *shard[K]) remove(hash uint32, key K) *keyQueue {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if i, ok := s.find(hash, key); ok {
-		s.remove(i)
+	if i, ok := s.table.find(hash, key); ok {
+		s.table.remove(i)
 	}
+	return s.queues[key]
 }
 
 // Len returns the number of keys that are remembered.
@@ -164,7 +115,7 @@ func (k *Keyed[K]) Len() (n int) {
 	for i := range k.shards {
 		s := &k.shards[i]
 		s.mu.Lock()
-		n += s.used
+		n += s.table.used
 		s.mu.Unlock()
 	}
 	return n
@@ -181,7 +132,7 @@ func (k *Keyed[K]) termsOf(key K) terms {
 	}
 	r, burst := k.limit(key)
 	if !(r > 0) {
-		return terms{limit: r, interval: longest} // holds no token
+		return terms{interval: longest} // holds no token
 	}
 	t := newTerms(r, 1)
 	if t.interval > 0 {
@@ -191,40 +142,84 @@ func (k *Keyed[K]) termsOf(key K) terms {
 	return t
 }
 
+// admit takes n tokens of key if they are there and nobody waits for them.
+func (k *Keyed[K]) admit(key K, n int) bool {
+	t := k.termsOf(key)
+	_, _, after, _ := k.take(key, &t, n)
+	return after <= 0
+}
+
 // take takes n tokens of key, or changes nothing and returns the time until they are
-// there; never, if they are more than the bucket holds.
-func (k *Keyed[K]) take(t *terms, key K, n int) (fullAt, now, after time.Duration) {
-	now = time.Since(k.epoch)
+// there: never, if they are more than the bucket holds, or if calls ahead wait in a
+// queue, which it returns then.
+func (k *Keyed[K]) take(key K, t *terms, n int) (fullAt, now, after time.Duration, ahead *keyQueue) {
 	if t.interval == 0 {
-		return 0, now, 0
+		return 0, 0, 0, nil
 	}
 	s, hash := k.shard(key)
+	fullAt, now, after, ahead = k.takeFrom(s, hash, key, t, n)
+	if ahead != nil && ahead.renew(t) {
+		return k.takeFrom(s, hash, key, t, n)
+	}
+	return fullAt, now, after, ahead
+}
+
+func (k *Keyed[K]) takeFrom(s *shard[K], hash uint32, key K, t *terms, n int) (fullAt, now, after time.Duration, ahead *keyQueue) {
+	now = time.Since(k.epoch)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	i, ok := s.find(hash, key)
-	if ok {
-		fullAt = s.fullAt(i)
-	} else {
-		fullAt = s.debt(hash, now+t.full)
-	}
-	if n == 0 || n > t.burst {
-		if n > 0 {
-			after = never
+	if n > 0 && len(s.queues) > 0 {
+		if q := s.queues[key]; q != nil && q.line.waiting.Load() > 0 {
+			fullAt, _ = k.takeLocked(s, hash, key, t, 0, now)
+			return fullAt, now, never, q
 		}
-		return fullAt, now, after
 	}
-	next, after := t.next(fullAt, now, n)
-	if after > 0 {
+	fullAt, after = k.takeLocked(s, hash, key, t, n, now)
+	if after > 0 && after != never {
 		// The lock may have taken long, and others have been here with a later time.
 		now = time.Since(k.epoch)
-		if next, after = t.next(fullAt, now, n); after > 0 {
-			return fullAt, now, after
+		fullAt, after = k.takeLocked(s, hash, key, t, n, now)
+	}
+	return fullAt, now, after, nil
+}
+
+// takeLocked takes n tokens at a time that is not after now, or changes nothing and
+// returns how long after that time they are there; never, if they are more than the
+// bucket holds. The lock is that of s.
+func (k *Keyed[K]) takeLocked(s *shard[K], hash uint32, key K, t *terms, n int, at time.Duration) (fullAt, after time.Duration) {
+	i, ok := s.table.find(hash, key)
+	if ok {
+		fullAt = s.table.fullAt(i)
+	} else {
+		fullAt = s.table.debt(hash)
+	}
+	if fullAt > at+t.full {
+		// The debt is from when the rate was lower, or that of another key; or at is
+		// before the time at which it was made.
+		now := time.Since(k.epoch)
+		if fullAt > now+t.full {
+			fullAt = now + t.full
+			if ok {
+				s.table.set(i, fullAt)
+			} else if n > 0 {
+				s.table.insert(hash, key, fullAt, now)
+			}
 		}
 	}
-	if ok {
-		s.set(i, next)
-	} else {
-		s.insert(hash, key, next, now)
+	switch {
+	case n > t.burst:
+		return fullAt, never
+	case n == 0:
+		return fullAt, 0
 	}
-	return next, now, 0
+	next, after := t.next(fullAt, at, n)
+	switch {
+	case after > 0:
+		return fullAt, after
+	case ok:
+		s.table.set(i, next)
+	default:
+		s.table.insert(hash, key, next, at)
+	}
+	return next, 0
 }

@@ -65,14 +65,15 @@ func FuzzKeyed(f *testing.F) {
 // checkShard checks that every key can be found.
 func checkShard[K comparable](t *testing.T, k *Keyed[K], i int) {
 	t.Helper()
-	s, n := &k.shards[i], 0
+	shard, n := &k.shards[i], 0
+	s := &shard.table
 	for j := range s.slots {
 		if s.hashes[j] == 0 {
 			continue
 		}
 		n++
 		of, hash := k.shard(s.slots[j].key)
-		if at, ok := s.find(hash, s.slots[j].key); of != s || hash != s.hashes[j] || !ok || at != j {
+		if at, ok := s.find(hash, s.slots[j].key); of != shard || hash != s.hashes[j] || !ok || at != j {
 			t.Errorf("key %v in slot %d is found in %d, %v", s.slots[j].key, j, at, ok)
 		}
 	}
@@ -241,8 +242,10 @@ func TestKeyedWait(t *testing.T) {
 			t.Errorf("%v for more than the burst", err)
 		}
 		wg.Wait()
-		if len(k.queues) != 0 || k.waiting.Load() != 0 {
-			t.Errorf("%d queues are left, %d calls", len(k.queues), k.waiting.Load())
+		for i := range k.shards {
+			if n := len(k.shards[i].queues); n != 0 {
+				t.Errorf("%d queues are left", n)
+			}
 		}
 	})
 }

@@ -10,7 +10,7 @@ import (
 type keyQueue struct {
 	line  line
 	terms terms // as the latest call has found them; guarded by line.mu
-	used  int   // calls that are in line, or on their way there or back
+	used  int   // calls that are in line, or on their way there or back; guarded by shard.mu
 }
 
 // Wait blocks until a call for key may be made. It returns an [*Error] as
@@ -39,68 +39,91 @@ func (k *Keyed[K]) WaitN(ctx context.Context, key K, n int) error {
 	return err
 }
 
-// admit takes n tokens of key if they are there and nobody waits for them.
-func (k *Keyed[K]) admit(key K, n int) bool {
-	if k.line(key) != nil {
-		return false
-	}
-	t := k.termsOf(key)
-	_, _, after := k.take(&t, key, n)
-	return after <= 0
-}
-
-// line returns where calls for key wait, or nil if none does.
-func (k *Keyed[K]) line(key K) *line {
-	if k.waiting.Load() == 0 {
-		return nil
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if q := k.queues[key]; q != nil {
-		return &q.line
-	}
-	return nil
-}
-
 func (k *Keyed[K]) queue(ctx context.Context, key K, n int) error {
 	t := k.termsOf(key) // before there are locks: it may call the user's For
-	k.mu.Lock()
-	q := k.queues[key]
-	if q == nil {
-		q = &keyQueue{terms: t}
-		q.line = line{
-			name:   k.observe.name,
-			places: k.places,
-			takeLocked: func(w *waiter) time.Duration {
-				_, _, after := k.take(&q.terms, key, w.n)
-				return after
-			},
-			mostLocked: func() int {
-				if q.terms.interval == 0 {
-					return math.MaxInt
-				}
-				return q.terms.burst
-			},
-			longestLocked: func(ahead int64, n int) time.Duration {
-				fullAt, now, _ := k.take(&q.terms, key, 0)
-				return q.terms.cost(int(ahead)+n) + max(fullAt, now) - now - q.terms.full
-			},
+	s, hash := k.shard(key)
+	q := s.enter(key, func() *keyQueue { return k.newQueue(s, hash, key) })
+	defer s.leave(key, q)
+	q.renew(&t)
+	return q.line.wait(ctx, &waiter{n: n})
+}
+
+func (k *Keyed[K]) newQueue(s *shard[K], hash uint32, key K) *keyQueue {
+	q := &keyQueue{}
+	take := func(n int, at time.Time) (now, fullAt, after time.Duration) {
+		now = at.Sub(k.epoch)
+		if q.terms.interval == 0 {
+			return now, now, 0
 		}
-		k.queues[key] = q
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		fullAt, after = k.takeLocked(s, hash, key, &q.terms, n, now)
+		return now, fullAt, after
+	}
+	q.line = line{
+		name:   k.observe.name,
+		places: k.places,
+		late:   k.late,
+		takeLocked: func(w *waiter, at time.Time) time.Duration {
+			_, _, after := take(w.n, at)
+			return after
+		},
+		mostLocked: func() int {
+			if q.terms.interval == 0 {
+				return math.MaxInt
+			}
+			return q.terms.burst
+		},
+		longestLocked: func(ahead int64, n int, at time.Time) time.Duration {
+			now, fullAt, _ := take(0, at)
+			return q.terms.cost(int(ahead)+n) + max(fullAt, now) - now - q.terms.full
+		},
+	}
+	if k.limit != nil {
+		q.line.renew = func() {
+			t := k.termsOf(key)
+			q.renew(&t)
+		}
+	}
+	return q
+}
+
+// renew lets those that wait know the terms that hold now, and reports whether they
+// are new.
+func (q *keyQueue) renew(t *terms) bool {
+	q.line.mu.Lock()
+	defer q.line.mu.Unlock()
+	if q.terms == *t {
+		return false
+	}
+	q.terms = *t
+	q.line.serveLocked()
+	return true
+}
+
+// enter returns the queue for key, which it makes if there is none. A key that is not
+// equal to itself has one that nobody finds.
+func (s *shard[K]) enter(key K, make func() *keyQueue) *keyQueue {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	q := s.queues[key]
+	if q == nil {
+		if q = make(); equal(key, key) {
+			if s.queues == nil {
+				s.queues = map[K]*keyQueue{}
+			}
+			s.queues[key] = q
+		}
 	}
 	q.used++
-	k.waiting.Add(1)
-	k.mu.Unlock()
-	defer func() {
-		k.mu.Lock()
-		defer k.mu.Unlock()
-		k.waiting.Add(-1)
-		if q.used--; q.used == 0 {
-			delete(k.queues, key)
-		}
-	}()
-	q.line.mu.Lock()
-	q.terms = t
-	q.line.mu.Unlock()
-	return q.line.wait(ctx, &waiter{n: n})
+	return q
+}
+
+// leave forgets a queue that nobody uses any more.
+func (s *shard[K]) leave(key K, q *keyQueue) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if q.used--; q.used == 0 {
+		delete(s.queues, key)
+	}
 }

@@ -26,6 +26,11 @@ func (l *Limiter) change(change func(*Config)) {
 	if l == nil {
 		panic("ratelimit: a nil *Limiter has no limit to change; make one with New")
 	}
+	l.replace(change)
+	l.others.serve()
+}
+
+func (l *Limiter) replace(change func(*Config)) {
 	l.line.mu.Lock()
 	defer l.line.mu.Unlock()
 	old := l.bucket.Load()
@@ -76,13 +81,13 @@ func (l *Limiter) most() int {
 	return math.MaxInt
 }
 
-// longest is how long it takes until there are n tokens and those ahead before.
-func (l *Limiter) longest(ahead int64, n int) time.Duration {
+// longest is how long after a time there are n tokens and those ahead before.
+func (l *Limiter) longest(ahead int64, n int, at time.Time) time.Duration {
 	b, fullAt := l.state()
 	if b.interval == 0 {
 		return 0
 	}
-	now := time.Since(l.epoch)
+	now := at.Sub(l.epoch)
 	return b.cost(int(ahead)+n) + max(fullAt, now) - now - b.full
 }
 

@@ -8,47 +8,43 @@ import (
 )
 
 const (
-	// maxPassed is how many high calls are served in a row while a low one waits.
-	maxPassed = 7
-	// maxQueue and maxWeight bound sums of weights to what an int64 holds.
-	maxQueue  = 1 << 20
-	maxWeight = 1 << 42
+	// maxLate is how late a timer may be and no time is lost. Real ones are late by
+	// about a millisecond.
+	maxLate = 10 * time.Millisecond
+	// renewEvery is how soon those that wait learn of a change that nobody tells.
+	renewEvery = time.Second
 )
-
-type lowKey struct{}
-
-// LowPriority returns a context whose calls wait behind all others at a [Limiter], a
-// [Keyed] or a [Bulkhead]. Within a priority, calls are served in the order in which
-// they came. Calls of low priority do not starve: while both kinds wait, at least one
-// of eight calls that are served is of low priority.
-func LowPriority(ctx context.Context) context.Context {
-	return context.WithValue(ctx, lowKey{}, true)
-}
-
-// IsLowPriority reports whether ctx is, or derives from, what [LowPriority] returned.
-// It is for an [Acquirer] or a [Waiter] of your own.
-func IsLowPriority(ctx context.Context) bool {
-	low, _ := ctx.Value(lowKey{}).(bool)
-	return low
-}
 
 // A line is where calls wait for tokens or places. It takes for a call when its
 // turn comes, and not before: a call that leaves early has nothing to give back.
+//
+// The call at the head takes at the time at which it was due, although the timer that
+// says so is late. Otherwise a bucket that holds few tokens would lose, each time, what
+// flowed in since.
 type line struct {
 	name   string
 	places int // for calls that wait
 
-	// takeLocked takes for a call, or changes nothing and returns the time after
-	// which it is worth trying again; never, if that is not known.
-	takeLocked func(*waiter) (after time.Duration)
+	// takeLocked takes for a call at a time that is not after now, or changes nothing
+	// and returns how long after that time it is worth trying again; never, if that
+	// is not known.
+	takeLocked func(w *waiter, at time.Time) (after time.Duration)
 	// mostLocked is the greatest n that can ever be taken.
 	mostLocked func() int
+	// longestLocked is how long after a time a call for n is served behind calls for
+	// ahead, if none is preferred to it later. nil: time has no part in it.
+	longestLocked func(ahead int64, n int, at time.Time) time.Duration
 	// markLocked is told when the first call begins to wait and when none does any
 	// more; it may be nil.
 	markLocked func(waiting bool)
-	// longestLocked is how long a call for n waits at most behind calls for ahead if
-	// none is preferred to it later; nil: there is no telling.
-	longestLocked func(ahead int64, n int) time.Duration
+	// left is told, without the lock, that a call has gone without taking; it may be
+	// nil.
+	left func()
+	// renew is called every second by each call that waits, without the lock, since
+	// the limit may have changed; nil: whoever changes it serves the line.
+	renew func()
+	// late is how late a timer is, in simulations.
+	late func() time.Duration
 
 	waiting atomic.Int64 // changes with mu held
 	mu      sync.Mutex
@@ -56,26 +52,8 @@ type line struct {
 	low     queue
 	passed  int         // high calls served in a row while a low one waited
 	timer   *time.Timer // nil: none is running
+	due     time.Time   // when timer should run
 }
-
-// A waiter is a call that waits.
-type waiter struct {
-	n          int
-	low        bool
-	queued     bool
-	prev, next *waiter
-	end        chan error // buffered
-	receipt    receipt    // of a Limiter, for what was taken
-}
-
-// A queue is a list of waiters that any of them can leave.
-type queue struct {
-	first, last *waiter
-	sum         int64 // of what its waiters weigh
-}
-
-// weight is n as the sums count it, which cannot overflow.
-func (w *waiter) weight() int64 { return min(int64(w.n), maxWeight) }
 
 // wait waits until enough was taken for w, or returns an *Error.
 func (l *line) wait(ctx context.Context, w *waiter) error {
@@ -84,20 +62,58 @@ func (l *line) wait(ctx context.Context, w *waiter) error {
 	if err := l.join(ctx, w); err != nil {
 		return err
 	}
-	select {
-	case err := <-w.end:
-		return err
-	case <-ctx.Done():
+	var again <-chan time.Time
+	if l.renew != nil {
+		ticker := time.NewTicker(renewEvery)
+		defer ticker.Stop()
+		again = ticker.C
 	}
+	for {
+		select {
+		case err := <-w.end:
+			return err
+		case <-again:
+			l.renewFor(w)
+		case <-ctx.Done():
+			if !l.abandon(w) { // its turn has come at the same time
+				return <-w.end
+			}
+			return ended(l.name, ctx)
+		}
+	}
+}
+
+// renewFor calls renew, which may panic, for a call that waits.
+func (l *line) renewFor(w *waiter) {
+	returned := false
+	defer func() {
+		if !returned {
+			l.abandon(w)
+		}
+	}()
+	l.renew()
+	returned = true
+}
+
+// abandon takes w out of its queue, unless its turn has come.
+func (l *line) abandon(w *waiter) (ok bool) {
+	if !l.unlink(w) {
+		return false
+	}
+	if l.left != nil {
+		l.left()
+	}
+	return true
+}
+
+func (l *line) unlink(w *waiter) (ok bool) {
 	l.mu.Lock()
-	if !w.queued { // its turn has come at the same time
-		l.mu.Unlock()
-		return <-w.end
+	defer l.mu.Unlock()
+	if ok = w.queued; ok {
+		l.leaveLocked(w)
+		l.serveLocked()
 	}
-	l.leaveLocked(w)
-	l.serveLocked()
-	l.mu.Unlock()
-	return ended(l.name, ctx)
+	return ok
 }
 
 func (l *line) join(ctx context.Context, w *waiter) error {
@@ -108,7 +124,7 @@ func (l *line) join(ctx context.Context, w *waiter) error {
 	}
 	if l.waiting.Load() >= int64(l.places) {
 		// There may be no need for a place.
-		if l.waiting.Load() == 0 && l.takeLocked(w) <= 0 {
+		if l.waiting.Load() == 0 && l.takeLocked(w, l.now()) <= 0 {
 			w.end <- nil
 			return nil
 		}
@@ -122,15 +138,7 @@ func (l *line) join(ctx context.Context, w *waiter) error {
 	if l.waiting.Add(1) == 1 && l.markLocked != nil {
 		l.markLocked(true)
 	}
-	w.queued = true
-	q := l.class(w)
-	if w.prev = q.last; w.prev != nil {
-		w.prev.next = w
-	} else {
-		q.first = w
-	}
-	q.last = w
-	q.sum += w.weight()
+	l.appendLocked(w)
 	if l.headLocked() == w {
 		l.serveLocked()
 	}
@@ -146,7 +154,7 @@ func (l *line) estimateLocked(w *waiter) time.Duration {
 	if w.low {
 		ahead += l.low.sum
 	}
-	return max(0, l.longestLocked(ahead, w.n))
+	return max(0, l.longestLocked(ahead, w.n, time.Now()))
 }
 
 // sum is what all want that wait.
@@ -166,41 +174,6 @@ func (l *line) estimateNew(n int) time.Duration {
 	return l.estimateLocked(&waiter{n: n})
 }
 
-// leaveLocked takes w out of its queue.
-func (l *line) leaveLocked(w *waiter) {
-	q := l.class(w)
-	if w.prev != nil {
-		w.prev.next = w.next
-	} else {
-		q.first = w.next
-	}
-	if w.next != nil {
-		w.next.prev = w.prev
-	} else {
-		q.last = w.prev
-	}
-	w.prev, w.next, w.queued = nil, nil, false
-	q.sum -= w.weight()
-	if l.waiting.Add(-1) == 0 && l.markLocked != nil {
-		l.markLocked(false)
-	}
-}
-
-func (l *line) class(w *waiter) *queue {
-	if w.low {
-		return &l.low
-	}
-	return &l.high
-}
-
-// headLocked returns the waiter whose turn is next, or nil.
-func (l *line) headLocked() *waiter {
-	if l.low.first != nil && (l.high.first == nil || l.passed >= maxPassed) {
-		return l.low.first
-	}
-	return l.high.first
-}
-
 // serve lets all through for whom there is enough, in their order.
 func (l *line) serve() {
 	l.mu.Lock()
@@ -209,22 +182,27 @@ func (l *line) serve() {
 }
 
 func (l *line) serveLocked() {
+	now := l.now()
+	at := now
 	if l.timer != nil {
+		if late := now.Sub(l.due); late > 0 {
+			at = now.Add(-min(late, maxLate))
+		}
 		l.timer.Stop()
 		l.timer = nil // one that is kept would bind an idle line to a synctest bubble
 	}
-	for {
-		w := l.headLocked()
-		if w == nil {
-			return
-		}
+	for w := l.headLocked(); w != nil; w = l.headLocked() {
 		var err error
 		if w.n > l.mostLocked() { // since the limit was lowered
 			err = &Error{Name: l.name, Cause: ErrTooLarge}
-		} else if after := l.takeLocked(w); after == never {
+		} else if after := l.takeLocked(w, at); after == never {
 			return
 		} else if after > 0 {
-			l.timer = time.AfterFunc(after, l.serve)
+			if at = at.Add(after); !at.After(now) {
+				continue
+			}
+			l.due = at
+			l.timer = time.AfterFunc(at.Sub(now)+l.lateness(), l.serve)
 			return
 		}
 		if w.low || l.low.first == nil {
@@ -235,4 +213,19 @@ func (l *line) serveLocked() {
 		l.leaveLocked(w)
 		w.end <- err
 	}
+}
+
+// now is the time, where that has a part in it.
+func (l *line) now() (t time.Time) {
+	if l.longestLocked != nil {
+		t = time.Now()
+	}
+	return t
+}
+
+func (l *line) lateness() time.Duration {
+	if l.late == nil {
+		return 0
+	}
+	return l.late()
 }

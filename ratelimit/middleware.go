@@ -1,25 +1,27 @@
 package ratelimit
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"math/bits"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
 // Middleware returns a wrapper for the handlers of a server, in the form that routers
 // such as chi take. It asks take about each request, and answers those that are not
-// OK with 429 Too Many Requests, a Retry-After field and no more:
+// OK with 429 Too Many Requests and a line of text:
 //
-//	tenants := ratelimit.NewKeyed(ratelimit.KeyedConfig[string]{Rate: 10, Burst: 20})
+//	tenants := ratelimit.NewKeyed(ratelimit.KeyedConfig[string]{Name: "tenant", Rate: 10, Burst: 20})
 //	router.Use(ratelimit.Middleware(func(r *http.Request) ratelimit.Decision {
 //		return tenants.Take(r.Header.Get("Tenant"), 1)
 //	}))
 //
-// All responses get the fields RateLimit and RateLimit-Policy
-// (draft-ietf-httpapi-ratelimit-headers-11), which tell a client what is left, unless
-// the Decision is of no limit; the handler may still change them.
+// All responses get the fields that [Decision.WriteHeader] sets; the handler may still
+// change them. For another answer than a line of text, call WriteHeader yourself.
 //
 // To try a limit without enforcing it, take returns Decision{OK: true} whatever the
 // limiter's decision is, and reports that.
@@ -27,7 +29,7 @@ func Middleware(take func(*http.Request) Decision) func(http.Handler) http.Handl
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			d := take(r)
-			d.describe(w.Header())
+			d.WriteHeader(w.Header())
 			if !d.OK {
 				http.Error(w, http.StatusText(http.StatusTooManyRequests), http.StatusTooManyRequests)
 				return
@@ -37,11 +39,48 @@ func Middleware(take func(*http.Request) Decision) func(http.Handler) http.Handl
 	}
 }
 
-// describe sets the fields that tell a client about d. Times are in whole seconds,
-// rounded up.
-func (d *Decision) describe(h http.Header) {
+// ConcurrencyMiddleware returns a wrapper for the handlers of a server, as [Middleware]
+// does. It limits how many requests are under way at once. A request that a refuses is
+// answered with 503 Service Unavailable and a Retry-After field: that of the error if
+// it has one, or else a second. Its place is free again when its handler has returned.
+//
+// A request that was answered is a Success to a, unless its client has left before, or
+// its deadline has passed; a panic says nothing.
+func ConcurrencyMiddleware(a Acquirer) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			permit, err := a.Acquire(r.Context())
+			if err != nil {
+				after := time.Second
+				if e, ok := errors.AsType[*Error](err); ok {
+					after = max(after, e.RetryAfter())
+				}
+				w.Header().Set("Retry-After", strconv.FormatInt(seconds(after), 10))
+				http.Error(w, http.StatusText(http.StatusServiceUnavailable), http.StatusServiceUnavailable)
+				return
+			}
+			defer permit.Done()
+			next.ServeHTTP(w, r)
+			permit.returned(r.Context(), r.Context().Err())
+		})
+	}
+}
+
+// WriteHeader sets the fields of a response that tell a client about d:
+//
+//   - Retry-After, if the call was refused and it is known when it can be made,
+//   - RateLimit-Policy and RateLimit (draft-ietf-httpapi-ratelimit-headers-11), which
+//     tell what the limit is and what is left, unless the Decision is of no limit.
+//
+// It adds to what other limits have said. A policy is called Name or, without one,
+// "default"; a number tells it from another of the same name. Times are in whole
+// seconds, rounded up. Call it before the WriteHeader of the response.
+func (d Decision) WriteHeader(h http.Header) {
 	if !d.OK && d.RetryAfter > 0 {
-		h.Set("Retry-After", strconv.FormatInt(seconds(d.RetryAfter), 10))
+		after := seconds(d.RetryAfter)
+		if other, err := strconv.ParseInt(h.Get("Retry-After"), 10, 64); err != nil || other < after {
+			h.Set("Retry-After", strconv.FormatInt(after, 10))
+		}
 	}
 	if d.Window <= 0 || d.Burst <= 0 {
 		return
@@ -56,8 +95,36 @@ func (d *Decision) describe(h http.Header) {
 		interval := d.Window / time.Duration(d.Burst)
 		reset = max(d.ResetAfter-d.Window+interval, interval*time.Duration(max(0, d.Remaining)))
 	}
-	h.Set("RateLimit-Policy", fmt.Sprintf(`"default";q=%d;w=%d`, min(quota, maxInteger), min(window, maxInteger)))
-	h.Set("RateLimit", fmt.Sprintf(`"default";r=%d;t=%d`, min(max(0, d.Remaining), maxInteger), min(seconds(reset), maxInteger)))
+	name := d.policy(h)
+	addItem(h, "RateLimit-Policy", fmt.Sprintf("%s;q=%d;w=%d", name, min(quota, maxInteger), min(window, maxInteger)))
+	addItem(h, "RateLimit", fmt.Sprintf("%s;r=%d;t=%d", name, min(max(0, d.Remaining), maxInteger), min(seconds(reset), maxInteger)))
+}
+
+// policy is the name of the limit as a String of structured fields (RFC 9651, section
+// 3.3.3), which h does not have yet.
+func (d *Decision) policy(h http.Header) string {
+	const field = "Ratelimit-Policy"
+	name := strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, cmp.Or(d.Name, "default"))
+	name = `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(name)
+	taken := strings.Join(h[field], ",")
+	item := name + `"`
+	for n := 2; strings.Contains(taken, item+";"); n++ {
+		item = fmt.Sprintf(`%s-%d"`, name, n)
+	}
+	return item
+}
+
+// addItem adds to a field that is a list.
+func addItem(h http.Header, field, item string) {
+	if others := h.Values(field); len(others) > 0 {
+		item = strings.Join(others, ", ") + ", " + item
+	}
+	h.Set(field, item)
 }
 
 // maxInteger is the greatest Integer of a structured field (RFC 9651, section 3.3.1).

@@ -51,19 +51,21 @@ func TestMiddleware(t *testing.T) {
 	}
 }
 
-var item = regexp.MustCompile(`^"default";[rq]=[0-9]{1,15};[tw]=[0-9]{1,15}$`)
+var items = regexp.MustCompile(`^"a";[rq]=[0-9]{1,15};[tw]=[0-9]{1,15}, "([ !#-[\]-~]|\\["\\])+";[rq]=[0-9]{1,15};[tw]=[0-9]{1,15}$`)
 
 // FuzzFields: whatever the decision, the fields are well-formed, and no client that
 // follows them is told to be faster than the limit.
 func FuzzFields(f *testing.F) {
-	f.Add(true, 3, int64(5), int64(7), 10, int64(time.Minute))
-	f.Add(false, -3, int64(math.MaxInt64), int64(math.MinInt64), math.MaxInt, int64(1))
-	f.Fuzz(func(t *testing.T, ok bool, remaining int, retry, reset int64, burst int, window int64) {
+	f.Add("", true, 3, int64(5), int64(7), 10, int64(time.Minute))
+	f.Add("a", false, -3, int64(math.MaxInt64), int64(math.MinInt64), math.MaxInt, int64(1))
+	f.Add("\x00\"Größe\\", true, 3, int64(5), int64(7), 10, int64(time.Minute))
+	f.Fuzz(func(t *testing.T, name string, ok bool, remaining int, retry, reset int64, burst int, window int64) {
 		h := http.Header{}
-		d := Decision{ok, remaining, time.Duration(retry), time.Duration(reset), burst, time.Duration(window)}
-		d.describe(h)
+		Decision{Name: "a", OK: true, Burst: 1, Window: 1}.WriteHeader(h)
+		first := h.Get("RateLimit")
+		Decision{name, ok, remaining, time.Duration(retry), time.Duration(reset), burst, time.Duration(window)}.WriteHeader(h)
 		for _, field := range []string{"RateLimit", "RateLimit-Policy"} {
-			if v := h.Get(field); v != "" && !item.MatchString(v) {
+			if v := h.Get(field); h.Get("RateLimit") != first && !items.MatchString(v) {
 				t.Errorf("%s: %q", field, v)
 			}
 		}
@@ -83,7 +85,7 @@ func TestFieldsArePolite(t *testing.T) {
 				t.Fatalf("refused: %+v", d)
 			}
 			h := http.Header{}
-			d.describe(h)
+			d.WriteHeader(h)
 			if strings.Contains(h.Get("RateLimit"), ";r=0;") {
 				_, in, _ := strings.Cut(h.Get("RateLimit"), ";t=")
 				wait, err := time.ParseDuration(in + "s")

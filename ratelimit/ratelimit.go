@@ -15,16 +15,21 @@
 //
 // # Model
 //
-// The limit is a bucket of Burst tokens that is full at first and refilled
-// evenly at Rate; a call takes a token. It is kept as the one time at which the
-// bucket would be full again (the generic cell rate algorithm, ITU-T I.371), in
-// whole nanoseconds, rounded so that the rate is never exceeded: in any span of
-// time t at most Burst + Rate*t calls are let through, under any concurrency.
+// The limit is a bucket of Burst tokens. It is full at first and refilled evenly at
+// Rate; a call takes a token. The bucket is kept as one number, the time at which it
+// will be full again (the generic cell rate algorithm, ITU-T I.371), in whole
+// nanoseconds. Rounding never exceeds the rate: in any span of time t at most
+// Burst + Rate*t calls are let through, under any concurrency.
 //
-// A waiting call takes its token when its turn comes, first come, first served,
-// and not before. One that leaves the queue early has taken nothing, so nothing
-// is lost. While calls wait, Allow is false: it does not jump the queue. Calls of
+// A call that waits takes its token when its turn comes, and not before: first come,
+// first served. A call that leaves the queue early has taken nothing, so nothing is
+// lost. While calls wait, Allow is false: it does not jump the queue. Calls of
 // [LowPriority] wait behind the others.
+//
+// The timer that ends a wait is late, often by a millisecond. That is not the caller's
+// fault, so a call takes its token as of the time at which it was due, up to 10 ms
+// back. Calls that wait get the whole rate, whatever Burst is. Where calls have waited,
+// at most Burst + Rate*(t + 10 ms) are let through in any span t.
 //
 // # Which limiter
 //
@@ -67,6 +72,7 @@ type Limiter struct {
 	bucket  atomic.Pointer[bucket]
 	line    line
 	given   time.Duration // worth of the tokens given back so far; guarded by line.mu
+	others  lines
 	observe observer
 }
 
@@ -83,11 +89,11 @@ func New(cfg Config) *Limiter {
 	}
 	l.bucket.Store(b)
 	l.line.name, l.line.places = cfg.Name, max(0, cfg.Queue)
-	l.line.takeLocked = func(w *waiter) (after time.Duration) {
-		w.receipt, after = l.payLocked(w.n)
+	l.line.takeLocked = func(w *waiter, at time.Time) (after time.Duration) {
+		w.receipt, after = l.payLocked(w.n, at)
 		return after
 	}
-	l.line.mostLocked, l.line.longestLocked = l.most, l.longest
+	l.line.mostLocked, l.line.longestLocked, l.line.left = l.most, l.longest, l.others.serve
 	return l
 }
 
@@ -101,15 +107,17 @@ func (l *Limiter) Allow() bool {
 	return ok
 }
 
-// AllowN reports whether n tokens are there at time t, and takes them if so. A t
-// that others are already ahead of makes the answer stricter, never laxer.
+// AllowN reports whether n tokens are there at time t, and takes them if so. A t in the
+// past makes the answer stricter, never laxer. A t in the future counts as now: tokens
+// cannot be taken before they are there.
 func (l *Limiter) AllowN(t time.Time, n int) bool {
 	if check(n); l == nil || n == 0 {
 		return true
 	}
 	ok := l.line.waiting.Load() == 0
 	if ok {
-		_, _, after := l.takeAt(min(max(0, t.Sub(l.epoch)), longest), n)
+		at := min(t.Sub(l.epoch), time.Since(l.epoch))
+		_, _, after := l.takeAt(max(0, at), n)
 		ok = after <= 0
 	}
 	l.observe.decided(n, ok)
@@ -157,6 +165,8 @@ func (l *Limiter) queue(ctx context.Context, w *waiter) error {
 // A Decision is the answer to a call that does not wait, with what there is to know
 // about it.
 type Decision struct {
+	// Name is that of the limit, as its Config has it.
+	Name string
 	// OK says that the call may be made.
 	OK bool
 	// Remaining is the number of tokens left.
@@ -190,6 +200,7 @@ func (l *Limiter) Take(n int) Decision {
 		after = l.line.estimateNew(n)
 	}
 	d := b.decision(fullAt, time.Since(l.epoch))
+	d.Name = l.observe.name
 	if d.OK = ok; after != never {
 		d.RetryAfter = max(0, after)
 	}

@@ -224,7 +224,7 @@ func TestReconfigurationConcurrently(t *testing.T) {
 
 // An interval that is no whole number of nanoseconds is rounded against the caller.
 func TestNeverFasterThanTheRate(t *testing.T) {
-	for _, r := range []rate.Limit{3, 7, 999, 1e9 / 3, 6e8} {
+	for _, r := range []rate.Limit{3, 7, 999, 9.7e6, 1e9 / 3} {
 		synctest.Test(t, func(t *testing.T) {
 			l := New(Config{Rate: r})
 			start := time.Now()
@@ -479,12 +479,14 @@ func TestSlowRates(t *testing.T) {
 func TestConfigErrors(t *testing.T) {
 	for _, cfg := range []Config{
 		{}, {Rate: -1}, {Rate: rate.Limit(math.NaN())}, {Rate: 1, Burst: -1}, {Rate: 1e-300, Burst: 1 << 40}, {Rate: 1, Burst: math.MaxInt},
+		// What whole nanoseconds cannot keep to 1 %.
+		{Rate: 3e8}, {Rate: 6e8}, {Rate: 7e8}, {Rate: 1.2e9}, {Rate: 1e10}, {Rate: 1e300},
 	} {
 		if err := cfg.Validate(); err == nil || !strings.HasPrefix(err.Error(), "ratelimit: Config.") {
 			t.Errorf("%+v: %v", cfg, err)
 		}
 	}
-	for _, cfg := range []Config{{Rate: 1e9, Burst: 1 << 40}, {Rate: rate.Inf}, {Rate: 1e300}, {Rate: 1. / (10 * 365 * 86400)}} {
+	for _, cfg := range []Config{{Rate: 1e9, Burst: 1 << 40}, {Rate: rate.Inf}, {Rate: 5e8}, {Rate: 1e9 / 3}, {Rate: 1. / (10 * 365 * 86400)}} {
 		if err := cfg.Validate(); err != nil {
 			t.Errorf("%+v: %v", cfg, err)
 		}
@@ -511,4 +513,42 @@ func TestDoesNotAllocate(t *testing.T) {
 			t.Errorf("%s: %v allocations", name, n)
 		}
 	}
+}
+
+// Every rate that is valid is kept to 1 %.
+func TestValidRatesAreKept(t *testing.T) {
+	r := rand.New(rand.NewPCG(9, 9))
+	for range 100_000 {
+		limit := rate.Limit(math.Exp(r.Float64() * 24))
+		kept := rate.Limit(time.Second) / rate.Limit(interval(limit))
+		valid := Config{Rate: limit}.Validate() == nil
+		if kept > limit*(1+1e-12) || valid && kept < limit*0.99 || !valid && (kept >= limit*0.99 || limit < 1e7) {
+			t.Fatalf("%v is kept as %v, valid: %v", limit, kept, valid)
+		}
+	}
+}
+
+// A time from a message, or of a clock that was set, cannot shut others out.
+func TestTimesAheadDoNotBlock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(Config{Rate: 100, Burst: 10})
+		for _, at := range []time.Time{
+			time.Now().Add(time.Hour), time.Now().Add(time.Hour).Round(0), time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC),
+		} {
+			if !l.AllowN(at, 1) {
+				t.Errorf("%v: refused", at)
+			}
+		}
+		if n := l.Tokens(); n != 7 {
+			t.Errorf("%v tokens, want 7", n)
+		}
+		if l.AllowN(time.Now().Add(time.Hour), 8) {
+			t.Error("tokens were taken that are not there yet")
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 11*time.Millisecond)
+		defer cancel()
+		if err := l.WaitN(ctx, 8); err != nil {
+			t.Errorf("%v, for one token that is missing", err)
+		}
+	})
 }
