@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"net/http"
 	"sync"
 )
@@ -25,9 +24,10 @@ type Auth interface {
 	// query, and nothing else. Its errors must not show the credentials.
 	Apply(ctx context.Context, req *http.Request) error
 
-	// Identity names whose credentials they are, for a cache below that must not
-	// give one's responses to another: different credentials, different names. It
-	// is no secret.
+	// Identity names whose credentials they are, for a cache below, which does not
+	// give the responses for one name to another: different credentials need
+	// different names. A name is no secret. "" says that all requests of the Gateway
+	// have the same credentials.
 	Identity(ctx context.Context) string
 }
 
@@ -36,14 +36,21 @@ func APIKey(header, value string) Auth {
 	a := &fixed{name: http.CanonicalHeaderKey(header), value: value, identity: fingerprint(header, value)}
 	switch {
 	case !validName(header) || forbidden(header):
-		a.err = errors.New("the header field of the API key cannot be set")
+		a.err = unusable("the header field of the API key cannot be set")
 	case value == "":
-		a.err = errors.New("the API key is empty")
+		a.err = unusable("the API key is empty")
 	case !validValue(value):
-		a.err = errors.New("the API key has a control character, such as a newline at its end")
+		a.err = unusable("the API key has a control character, such as a newline at its end")
 	}
 	return a
 }
+
+// unusable says why no request can ever be sent with an Auth.
+type unusable string
+
+func (u unusable) Error() string   { return string(u) }
+func (u unusable) Rejected() bool  { return true }
+func (u unusable) Retryable() bool { return false }
 
 // Basic returns an Auth for the scheme Basic (RFC 7617).
 func Basic(user, password string) Auth {

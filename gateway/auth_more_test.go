@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/belay-go/belay/gateway"
+	"github.com/belay-go/belay/internal/identity"
 )
 
 func TestBearerConfig(t *testing.T) {
@@ -334,4 +336,81 @@ func TestBearerGoexit(t *testing.T) {
 			t.Errorf("%v, %d calls of Token", err, calls.Load())
 		}
 	})
+}
+
+// A 401 that a cache has kept does not answer the request that is sent again: the
+// system itself is asked, and its caches hear why.
+func TestReplayPassesCaches(t *testing.T) {
+	type in struct {
+		CacheControl string `header:"Cache-Control,omitempty"`
+	}
+	for _, own := range []string{"", "max-stale=5"} {
+		s := &tokens{}
+		r := &record{base: guarded(0, func(token string) bool { return token == "-2" })}
+		g := mustNew(t, gateway.Config{Auth: gateway.Bearer(gateway.BearerConfig{Token: s.token}), Transport: r})
+		e := gateway.NewEndpoint[in, string](g, "GET /me", gateway.EndpointConfig{})
+		for range 2 { // the second time with a good token
+			if _, err := e.Call(t.Context(), in{own}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var got []string
+		for _, req := range r.requests {
+			got = append(got, strings.Join(req.Header["Cache-Control"], ", "))
+		}
+		if want := []string{own, strings.TrimPrefix(own+", no-cache", ", "), own}; !slices.Equal(got, want) {
+			t.Errorf("Cache-Control is %q, want %q", got, want)
+		}
+	}
+}
+
+// A request is sent again with other credentials only: a source of tokens that gives the
+// same one again cannot help.
+func TestNoReplayWithTheSameToken(t *testing.T) {
+	sent, asked := 0, 0
+	call := me(t, guarded(0, func(string) bool { sent++; return false }), gateway.BearerConfig{Token: func(context.Context, string) (string, time.Time, error) {
+		asked++
+		return "always", time.Time{}, nil
+	}})
+	_, err := call(t.Context(), none)
+	if e := asError(t, err, gateway.BadStatus); e.Status != 401 || string(e.Body) != "who?" || sent != 1 || asked != 2 {
+		t.Errorf("%v after %d requests and %d calls of Token", err, sent, asked)
+	}
+}
+
+// nameless is an Auth that does not say whose its credentials are.
+type nameless struct{}
+
+func (nameless) Identity(context.Context) string { return "" }
+
+func (nameless) Apply(_ context.Context, req *http.Request) error {
+	req.Header.Set("Authorization", "Digest 1")
+	return nil
+}
+
+// An Auth without a name for its credentials has a partition of its own, as every
+// Gateway has, and its Authorization still tells one from another. Without an Auth there
+// is no name.
+func TestIdentityWithoutAName(t *testing.T) {
+	seen := func(auth gateway.Auth) identity.Identity {
+		var id identity.Identity
+		transport := roundTripper(func(req *http.Request) (*http.Response, error) {
+			id = identity.From(req.Context())
+			return reply(204, "")(req)
+		})
+		if _, err := get[gateway.None](t, gateway.Config{Auth: auth, Transport: transport}, gateway.EndpointConfig{}); err != nil {
+			t.Fatal(err)
+		}
+		return id
+	}
+	one, other, key := seen(nameless{}), seen(nameless{}), seen(gateway.APIKey("Authorization", "Digest 1"))
+	if one.Name == "" || one.Name == other.Name || one.Granted != "" {
+		t.Errorf("%+v and %+v", one, other)
+	}
+	if key.Name == "" || key.Granted != "Digest 1" {
+		t.Errorf("an Auth with a name: %+v", key)
+	}
+	if id := seen(nil); id != (identity.Identity{}) {
+		t.Errorf("no Auth: %+v", id)
+	}
 }

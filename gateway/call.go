@@ -16,6 +16,7 @@ type call struct {
 	own      *http.Request     // made by the endpoint, which may be changed
 	sent     *http.Request     // the last one given to Config.Transport, nil for none
 	query    string            // own's, before Auth
+	form     string            // own's body, if that is a form of fields
 }
 
 type callKey struct{}

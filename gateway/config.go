@@ -42,6 +42,13 @@ type Config struct {
 	// credentials and no header fields but harmless ones.
 	CheckRedirect func(req *http.Request, via []*http.Request) error `json:"-"`
 
+	// RetryAfter says for how long to wait after a response with an error, for a
+	// system that says it in its own way. More than 0 means that the request was
+	// refused by a limit, and can be repeated then, whatever the status. It must not
+	// read or change the response. nil, and 0, mean the field Retry-After.
+	// [RateLimited] knows the usual ways.
+	RetryAfter func(*http.Response) time.Duration `json:"-"`
+
 	// Observe is called at the end of each call, and when a request is sent again
 	// with new credentials, with the caller's context. nil means not at all.
 	Observe func(context.Context, Event) `json:"-"`

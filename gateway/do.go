@@ -28,11 +28,11 @@ func (e *plan) call(ctx context.Context, in reflect.Value, out any) (*http.Respo
 		Kind: Ended, Name: e.gateway.cfg.Name, Endpoint: e.name, Method: e.binding.pattern.method, Elapsed: time.Since(begin),
 	}
 	if err != nil {
-		event.Status, event.Err = err.Status, err
+		event.Status, event.Cache, event.Err = err.Status, cacheStatusOf(err.Header), err
 		observe(ctx, event)
 		return nil, err
 	}
-	event.Status = resp.StatusCode
+	event.Status, event.Cache = resp.StatusCode, cacheStatusOf(resp.Header)
 	observe(ctx, event)
 	return resp, nil
 }
@@ -63,6 +63,9 @@ func (e *plan) do(ctx context.Context, in reflect.Value, out any) (*http.Respons
 		}
 	}()
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+		if err := c.notCached(resp); err != nil {
+			return nil, err
+		}
 		return nil, c.badStatus(resp)
 	}
 	if e.none || resp.StatusCode == http.StatusNoContent || resp.StatusCode == http.StatusResetContent {
@@ -96,6 +99,11 @@ func (e *plan) do(ctx context.Context, in reflect.Value, out any) (*http.Respons
 	}
 	if err := e.unmarshal(data, out); err != nil {
 		return nil, c.fail(Undecodable, resp, err)
+	}
+	if e.check != nil {
+		if err := e.check(out); err != nil {
+			return nil, c.unsuccessful(resp, data, err)
+		}
 	}
 	return resp, nil
 }

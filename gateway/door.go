@@ -1,9 +1,12 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"net/http"
+	"slices"
 
 	"github.com/belay-go/belay/internal/identity"
 )
@@ -53,7 +56,7 @@ func (d *door) RoundTrip(req *http.Request) (*http.Response, error) {
 		c.identity = identity.Identity{}
 		return d.send(c, out, req)
 	}
-	c.identity.Name = d.cfg.Auth.Identity(ctx)
+	c.identity.Name = cmp.Or(d.cfg.Auth.Identity(ctx), d.own)
 	if out == req && req != c.own {
 		out = clone(ctx, req)
 	}
@@ -73,8 +76,9 @@ func (d *door) apply(c *call, req *http.Request) error {
 	if err := d.cfg.Auth.Apply(req.Context(), req); err != nil {
 		return &authError{err}
 	}
-	if c.identity.Granted = req.Header.Get("Authorization"); c.identity.Granted == before {
-		c.identity.Granted = "" // by somebody else
+	c.identity.Granted = req.Header.Get("Authorization")
+	if c.identity.Granted == before || c.identity.Name == d.own {
+		c.identity.Granted = "" // it is somebody else's, or nobody has said whose
 	}
 	return nil
 }
@@ -94,6 +98,11 @@ func (d *door) replay(c *call, req, sent *http.Request, resp *http.Response) (*h
 		resp.Body.Close()
 		return nil, err
 	}
+	if maps.EqualFunc(again.Header, sent.Header, slices.Equal) && again.URL.RawQuery == sent.URL.RawQuery {
+		return resp, nil // the credentials are the same
+	}
+	// The 401 may come from a cache below: the system itself is to see the new ones.
+	again.Header["Cache-Control"] = append(slices.Clip(again.Header["Cache-Control"]), "no-cache")
 	if req.GetBody != nil {
 		var err error
 		if again.Body, err = req.GetBody(); err != nil {

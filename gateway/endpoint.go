@@ -22,6 +22,10 @@ type Response[T any] struct {
 	Header http.Header // of the response
 }
 
+// Cache returns what a cache had to do with the response. For more, such as when it
+// becomes stale, read the field Cache-Status of Header.
+func (r Response[T]) Cache() CacheStatus { return cacheStatusOf(r.Header) }
+
 // An Endpoint is one thing that the external system can be asked. It is safe for
 // concurrent use. Make it with [NewEndpoint].
 type Endpoint[Req, Resp any] struct{ plan plan }
@@ -39,6 +43,7 @@ type plan struct {
 	none           bool
 	accepts        accepts
 	unmarshal      func([]byte, any) error
+	check          func(any) error // nil: none
 	idempotencyKey bool
 	idempotent     bool
 }
@@ -119,7 +124,7 @@ func (e *plan) response(t reflect.Type, cfg EndpointConfig, limit int64) (accept
 		e.accepts = acceptsOf(formType, codec.Accepts)
 		return formType
 	}
-	e.unmarshal = codec.unmarshal()
+	e.unmarshal, e.check = codec.unmarshal(), checkOf(t)
 	e.accepts = acceptsOf(codec.contentType(), codec.Accepts)
 	return codec.contentType()
 }

@@ -37,12 +37,16 @@ const (
 	Incomplete
 	// Undecodable: the status is 2xx, and the body cannot be decoded.
 	Undecodable
+	// Unsuccessful: the status is 2xx, and the CheckResponse of the value returned an
+	// error.
+	Unsuccessful
 )
 
 var errorKinds = [...]string{
 	InvalidRequest: "invalid request", NoCredentials: "no credentials", Refused: "refused", NoResponse: "no response",
 	BadStatus: "bad status", BadRedirect: "bad redirect", WrongContentType: "wrong content type",
 	TooLarge: "response too large", Incomplete: "incomplete response", Undecodable: "undecodable response",
+	Unsuccessful: "unsuccessful",
 }
 
 func (k ErrorKind) String() string {
@@ -66,9 +70,14 @@ type Error struct {
 	Status   int       // of the response; 0: there was none
 
 	// Header and Body are those of the response, without cookies, and at most the
-	// first 64 KiB. Body is set if Kind is BadStatus or WrongContentType.
+	// first 64 KiB. Body is set if Kind is BadStatus, WrongContentType or Unsuccessful.
 	Header http.Header `json:"-"`
 	Body   []byte      `json:"-"`
+
+	// Message is what the server says in Body, in one line of at most 256 bytes: title
+	// and detail of a problem, a member of other JSON such as "message" or "error", or
+	// the first line of plain text. "": nothing of the kind.
+	Message string
 
 	// Problem is the body if that is an application/problem+json, or else nil.
 	Problem *Problem `json:"-"`
@@ -76,8 +85,9 @@ type Error struct {
 	// Err is the cause, nil if the response itself is the cause.
 	Err error `json:"-"`
 
-	text       string // more for Error: a problem's title, or how the body begins
-	repeatable bool   // by its method, or by the caller's idempotency key
+	text       string        // more for Error: how a body of a wrong type begins
+	after      time.Duration // what Config.RetryAfter says; > 0: the request was limited
+	repeatable bool          // by its method, or by the caller's idempotency key
 }
 
 func (e *Error) Error() string {
@@ -96,6 +106,8 @@ func (e *Error) Error() string {
 	}
 	if e.Err != nil {
 		s += ": " + e.Err.Error()
+	} else if e.Message != "" {
+		s += fmt.Sprintf(": %q", e.Message)
 	}
 	return s + e.text
 }
@@ -107,8 +119,8 @@ func (e *Error) status() string {
 // GoString returns what Error does.
 func (e *Error) GoString() string { return e.Error() }
 
-// LogValue implements [slog.LogValuer]. It shows no header, and no more of the body
-// than Error does.
+// LogValue implements [slog.LogValuer]. It shows no header, no more of the body than
+// Error does, and only what applies.
 func (e *Error) LogValue() slog.Value {
 	attrs := []slog.Attr{slog.String("kind", e.Kind.String())}
 	if e.Name != "" {
@@ -117,6 +129,12 @@ func (e *Error) LogValue() slog.Value {
 	attrs = append(attrs, slog.String("endpoint", e.Endpoint), slog.Bool("sent", e.Sent))
 	if e.Status != 0 {
 		attrs = append(attrs, slog.Int("status", e.Status))
+	}
+	if e.Message != "" {
+		attrs = append(attrs, slog.String("message", e.Message))
+	}
+	if d := e.RetryAfter(); d > 0 {
+		attrs = append(attrs, slog.Duration("retry_after", d))
 	}
 	return slog.GroupValue(append(attrs, slog.String("error", e.Error()))...)
 }
@@ -144,7 +162,8 @@ func rejected(err error) bool {
 
 // Retryable reports whether another call may help and does no harm: the request was
 // not sent, its method is idempotent, or the caller gave it an idempotency key. A
-// request that was refused is retryable only if the layer that refused it says so.
+// request that was refused, and a response that is unsuccessful, are retryable only if
+// Err says so. A response that Config.RetryAfter takes for that of a limit is.
 func (e *Error) Retryable() bool {
 	if e.Sent && !e.repeatable {
 		return false
@@ -156,23 +175,38 @@ func (e *Error) Retryable() bool {
 			http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 			return true
 		}
-		return false
-	case NoCredentials, Refused, NoResponse, Incomplete:
+		return e.after > 0
+	case NoCredentials, Refused, NoResponse, Incomplete, Unsuccessful:
 		r, ok := errors.AsType[interface {
 			error
 			Retryable() bool
 		}](e.Err)
 		if !ok {
-			return !e.Rejected()
+			return e.after > 0 || e.Kind != Unsuccessful && !e.Rejected()
 		}
 		return r.Retryable()
 	}
 	return false
 }
 
-// RetryAfter returns the delay that the response asks for in its field Retry-After,
-// or 0.
-func (e *Error) RetryAfter() time.Duration { return httpfield.RetryAfter(e.Header) }
+// RetryAfter returns how long the response asks to wait: what Config.RetryAfter found,
+// or else the field Retry-After, or else what Err says. 0: no hint.
+func (e *Error) RetryAfter() time.Duration {
+	if e.after > 0 {
+		return e.after
+	}
+	if d := httpfield.RetryAfter(e.Header); d > 0 {
+		return d
+	}
+	r, ok := errors.AsType[interface {
+		error
+		RetryAfter() time.Duration
+	}](e.Err)
+	if !ok {
+		return 0
+	}
+	return max(0, r.RetryAfter())
+}
 
 // Timeout reports whether a deadline was the reason.
 func (e *Error) Timeout() bool {

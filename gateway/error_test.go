@@ -117,7 +117,7 @@ func TestProblem(t *testing.T) {
 		string(p.Extensions["balance"]) != "30" || len(p.Extensions) != 2 {
 		t.Errorf("%+v", p)
 	}
-	if text := e.Error(); !strings.Contains(text, `403 Forbidden: "No credit"`) || strings.Contains(text, "30 < 50") {
+	if text := e.Error(); !strings.HasSuffix(text, `status 403 Forbidden: "No credit: 30 < 50"`) || e.Message != "No credit: 30 < 50" {
 		t.Error(text)
 	}
 	e = call(500, `{"status":"500","title":["x"],"detail":"d"}`, asProblem)

@@ -34,6 +34,7 @@ type Event struct {
 	Endpoint string        // the endpoint's name; "": a request of [Gateway.Client]
 	Method   string        // of the request
 	Status   int           // of the response; 0: there was none
+	Cache    CacheStatus   // Ended: what a cache had to do with the response
 	Elapsed  time.Duration // Ended: since the call began
 	Err      error         // Ended: an [*Error], or nil if the call succeeded
 }
@@ -50,6 +51,9 @@ func (e Event) LogValue() slog.Value {
 	attrs = append(attrs, slog.String("method", e.Method))
 	if e.Status != 0 {
 		attrs = append(attrs, slog.Int("status", e.Status))
+	}
+	if e.Cache != Uncached {
+		attrs = append(attrs, slog.String("cache", e.Cache.String()))
 	}
 	if e.Kind == Ended {
 		attrs = append(attrs, slog.Duration("elapsed", e.Elapsed))

@@ -23,7 +23,7 @@ func (c *call) fail(kind ErrorKind, resp *http.Response, err error) *Error {
 		e.Status, e.Header = resp.StatusCode, c.publicHeader(resp.Header)
 	}
 	switch kind {
-	case Undecodable:
+	case Undecodable, Unsuccessful:
 		e.Err = c.scrubError(e.Err)
 	case BadRedirect:
 		if location := e.Header["Location"]; len(location) > 0 {
@@ -59,15 +59,41 @@ func (c *call) noResponse(resp *http.Response, err error) *Error {
 	return c.fail(kind, resp, err)
 }
 
+var errNotCached = errors.New("the request is only-if-cached, and no usable response is cached")
+
+// notCached returns the Error for the 504 with which a cache answers a request that is
+// only-if-cached, or nil for any other response.
+func (c *call) notCached(resp *http.Response) *Error {
+	if resp.StatusCode != http.StatusGatewayTimeout || readCacheStatus(resp.Header).detail != "only-if-cached" {
+		return nil
+	}
+	return c.fail(Refused, resp, errNotCached)
+}
+
 // badStatus returns the Error for a response whose status is not 2xx.
 func (c *call) badStatus(resp *http.Response) *Error {
 	e := c.fail(BadStatus, resp, nil)
-	if e.Body = c.errorBody(resp); mediaType(resp.Header.Get("Content-Type")) == problemType {
-		if e.Problem = parseProblem(e.Body); e.Problem != nil && e.Problem.Title != "" {
-			e.text = fmt.Sprintf(": %.200q", scrub(e.Problem.Title, c.echoes()))
-		}
-	}
+	c.tell(e, resp, c.errorBody(resp))
 	return e
+}
+
+// unsuccessful returns the Error for a response of which CheckResponse says err.
+func (c *call) unsuccessful(resp *http.Response, body []byte, err error) *Error {
+	e := c.fail(Unsuccessful, resp, err)
+	c.tell(e, resp, c.withoutSecrets(body[:min(len(body), maxErrorBody)]))
+	return e
+}
+
+// tell fills in what the response says about the error. body has no secrets.
+func (c *call) tell(e *Error, resp *http.Response, body []byte) {
+	contentType := resp.Header.Get("Content-Type")
+	if e.Body = body; mediaType(contentType) == problemType {
+		e.Problem = parseProblem(body)
+	}
+	e.Message = oneLine(scrub(message(contentType, e.Problem, body), c.echoes()))
+	if limited := c.gateway.cfg.RetryAfter; limited != nil {
+		e.after = limited(resp)
+	}
 }
 
 // wrongType returns the Error for a response with an unexpected content type.
@@ -93,6 +119,11 @@ func (c *call) errorBody(resp *http.Response) []byte {
 		limit = max
 	}
 	data, _ := io.ReadAll(io.LimitReader(resp.Body, limit))
+	return c.withoutSecrets(data)
+}
+
+// withoutSecrets returns the first part of a body without the credentials of the call.
+func (c *call) withoutSecrets(data []byte) []byte {
 	secrets, text := c.secrets(), string(data)
 	for _, secret := range secrets { // the limit may have cut one in two
 		for n := len(secret); n >= minSecret; n-- {

@@ -106,6 +106,7 @@ package gateway
 
 import (
 	"context"
+	"crypto/rand"
 	"net/http"
 	"net/url"
 	"strings"
@@ -117,6 +118,7 @@ type Gateway struct {
 	cfg    Config
 	base   *url.URL // no longer with a path
 	path   string   // of the base URL, encoded, without a slash at its end
+	own    string   // an identity for an Auth that names none
 	client http.Client
 }
 
@@ -132,6 +134,9 @@ func New(cfg Config) (*Gateway, error) {
 	}
 	g := &Gateway{cfg: cfg.withDefaults(), path: strings.TrimSuffix(base.EscapedPath(), "/")}
 	g.cfg.Header = cfg.Header.Clone()
+	if cfg.Auth != nil {
+		g.own = rand.Text()
+	}
 	g.base = &url.URL{Scheme: base.Scheme, Host: base.Host}
 	g.client = http.Client{Transport: &door{g}, CheckRedirect: g.checkRedirect}
 	return g, nil

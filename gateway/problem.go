@@ -62,7 +62,7 @@ func ErrorAs[T any](err error) (T, bool) {
 	if !ok || len(e.Body) == 0 {
 		return v, false
 	}
-	if m := mediaType(e.Header.Get("Content-Type")); m != "" && m != jsonType && !strings.HasSuffix(m, "+json") {
+	if !isJSON(mediaType(e.Header.Get("Content-Type"))) {
 		return v, false
 	}
 	if json.Unmarshal(e.Body, &v) != nil {
@@ -71,3 +71,6 @@ func ErrorAs[T any](err error) (T, bool) {
 	}
 	return v, true
 }
+
+// isJSON reports whether a media type is JSON, or unknown.
+func isJSON(m string) bool { return m == "" || m == jsonType || strings.HasSuffix(m, "+json") }

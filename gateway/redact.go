@@ -3,8 +3,10 @@ package gateway
 import (
 	"cmp"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"html"
 	"net/http"
 	"net/url"
 	"slices"
@@ -96,9 +98,15 @@ func (c *call) secrets() []string {
 	after, _ := url.ParseQuery(req.URL.RawQuery)
 	for name, values := range after {
 		for _, v := range values {
-			if !slices.Contains(before[name], v) { // so Auth has added it
+			if identity.Secret(name) || !slices.Contains(before[name], v) { // so Auth has added it
 				secrets = append(secrets, v)
 			}
+		}
+	}
+	form, _ := url.ParseQuery(c.form)
+	for name, values := range form {
+		if identity.Secret(name) {
+			secrets = append(secrets, values...)
 		}
 	}
 	return secrets
@@ -124,11 +132,26 @@ func scrub(s string, secrets []string) string {
 			continue
 		}
 		s = strings.ReplaceAll(s, secret, redacted)
-		if escaped := url.QueryEscape(secret); escaped != secret {
-			s = strings.ReplaceAll(s, escaped, redacted)
+		for _, spelling := range spellings(secret) {
+			if spelling != secret {
+				s = strings.ReplaceAll(s, spelling, redacted)
+			}
 		}
 	}
 	return s
+}
+
+var slashes = strings.NewReplacer("/", `\/`)
+
+// spellings returns secret as it stands in a URL, in JSON and in HTML.
+func spellings(secret string) []string {
+	quoted, _ := json.Marshal(secret) // which has no error
+	inJSON := strings.Trim(string(quoted), `"`)
+	inHTML := html.EscapeString(secret)
+	return []string{
+		url.QueryEscape(secret), inJSON, slashes.Replace(inJSON), slashes.Replace(secret),
+		inHTML, strings.ReplaceAll(inHTML, "+", "&#43;"),
+	}
 }
 
 // scrubError returns err with a text that has no secrets.

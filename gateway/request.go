@@ -54,7 +54,7 @@ func (e *plan) request(c *call, in reflect.Value) (req *http.Request, err error)
 		if err != nil {
 			return nil, err
 		}
-		content = bytesBody([]byte(form), formType)
+		content, c.form = bytesBody([]byte(form), formType), form
 	}
 	if e.idempotencyKey {
 		key, ok := c.Value(idempotencyKey{}).(string)

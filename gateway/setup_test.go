@@ -120,3 +120,12 @@ func (b *body) Close() error {
 }
 
 func newBody(s string) *body { return &body{Reader: bytes.NewBufferString(s)} }
+
+// replyWith makes a transport that answers once, with JSON from b.
+func replyWith(b *body) roundTripper {
+	return func(req *http.Request) (*http.Response, error) {
+		resp, err := reply(200, "", asJSON)(req)
+		resp.Body, resp.ContentLength = b, -1
+		return resp, err
+	}
+}
