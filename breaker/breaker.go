@@ -8,42 +8,55 @@
 //		return fetchUser(ctx, id)
 //	})
 //
-// [Do], [Run] and [Wrap] guard any operation, [Transport] guards HTTP requests with
-// one breaker per host, and [Breaker.Allow] serves what has no single end, such as
-// a stream.
+// [Do], [Run] and [Wrap] guard any operation. [Transport] guards HTTP requests with
+// one breaker per host. [Breaker.Allow] serves what begins in one place and ends in
+// another, such as a stream.
+//
+// Every error counts as a failure until [Config].Classify says otherwise: a row that
+// is not there (sql.ErrNoRows), a key that is not cached, a request that was wrong. A
+// client of a database, a cache or gRPC needs a Classify, of a few lines.
 //
 // # Model
 //
 //	            too many failures
 //	closed ──────────────────────────▶ open ◀─────────┐
 //	   ▲                                │             │
-//	   │ enough probes                  │ OpenFor     │ too many
-//	   │ succeed, then ramp-up          ▼ is over     │ probes fail
+//	   │ enough trials                  │ OpenFor     │ too many
+//	   │ succeed, then slow start       ▼ is over     │ trials fail
 //	   └─────────────────────────── half-open ────────┘
 //
 // Closed, all calls run and their outcomes are counted in a rolling window. A call
 // is bad if it failed, or took longer than Slow, if that is set. The breaker opens
-// when at least MinCalls calls have ended in the window and FailureRate of them
-// were bad, or SlowRate of them slow; when Consecutive calls in a row were bad; or
-// when all calls in the window were bad and there were AllFailed of them.
+// when at least MinCalls calls have ended in the window and FailureRate of them were
+// bad; when Consecutive calls in a row were bad; or when AllFailed calls in a row were
+// bad and no call in the window was good.
 //
-// Open, every call is refused at once with an [*Error]. A breaker that opens anew
-// before it has been closed for as long as it was open stays open for twice as
-// long as the last time.
+// Open, every call is refused at once with an [*Error]. A breaker that opens again
+// before it has been closed for as long as it was open stays open for twice as long
+// as the last time.
 //
-// Half-open, a few probes run and all other calls are refused. When enough of them
-// succeed the breaker closes, and for RampUp it admits only a growing share of
-// simultaneous calls, from a tenth of them on: a backend that comes back is weak.
-// A probe that does not report within ProbeLease gives up its place; a result
-// that arrives after the state has changed is not counted.
+// Half-open, a few calls run as trials and all others are refused. When enough trials
+// have succeeded, the breaker closes. For SlowStart it then admits only a part of the
+// calls beyond the first ten simultaneous ones: a backend that comes back is weak. A
+// trial that does not report within TrialLease gives up its place. What it reports
+// later still counts, so that a breaker closes in front of calls that take longer
+// than that. A result that arrives after the state has changed is not counted.
+//
+// A call may be answered long before it ends, as a stream is: see [Permit.Answered],
+// which is what [Transport] does when good headers arrive. Such a call has succeeded.
+// If its response then breaks off, it has failed, as if it had never been answered
+// well; and if the breaker closed on account of it, the breaker opens again, until it
+// has been closed for as long as it was open.
 //
 // # Outcomes
 //
-// The end of a context that the caller cancelled is nobody's failure and is
-// ignored, and so is a refusal by another layer of this process (an error with
-// Rejected() bool). A deadline is a failure, whoever has set it: that is how a
-// backend that never answers looks. A panic and a runtime.Goexit are failures
-// and pass through.
+// The end of a context that the caller cancelled is nobody's failure and is ignored,
+// and so is a refusal by another layer of this process (an error with Rejected()
+// bool). A deadline is a failure, whoever has set it: that is how a backend that never
+// answers looks. [context.Cause] tells the one from the other. A caller who gives a
+// call less time than it usually takes therefore looks like a backend that is down;
+// see the example of Classify for how such a caller marks its calls. A panic and a
+// runtime.Goexit are failures and pass through.
 //
 // # Defaults
 //
@@ -54,11 +67,11 @@
 //	Config.AllFailed     5
 //	Config.OpenFor       5s
 //	Config.MaxOpenFor    20s
-//	Config.Probes        3
-//	Config.ProbesNeeded  2
-//	Config.ProbeLease    30s
-//	Config.RampUp        5s
-//	SetConfig.Size       1024
+//	Config.Trials        3
+//	Config.TrialsNeeded  2
+//	Config.TrialLease    30s
+//	Config.SlowStart     5s
+//	SetConfig.MaxKeys    1024
 package breaker
 
 import (
@@ -92,23 +105,14 @@ func (s State) String() string {
 	return fmt.Sprintf("State(%d)", uint8(s))
 }
 
-// Outcome is how a call ended, as far as the breaker is concerned.
-type Outcome uint8
-
-const (
-	// Success says that the backend did its work.
-	Success Outcome = iota
-	// Failure says that it did not.
-	Failure
-	// Ignored says nothing about the backend.
-	Ignored
-)
+// MarshalText returns what String does.
+func (s State) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // A Breaker guards one backend. It is safe for concurrent use, starts no
 // goroutine, and needs no Close. Make it with [New].
 //
-// While it is closed and not ramping up, a call costs no lock and, unless Slow is
-// set, a good one at most one look at the clock; while it is open, a refusal costs
+// While it is closed, and not in slow start, a call takes no lock. A good call reads
+// the clock at most once, or twice if Slow is set. While it is open, a refusal does
 // neither.
 type Breaker struct {
 	cfg     Config
@@ -126,6 +130,7 @@ type Breaker struct {
 	history    []Transition
 	events     []observed // not delivered yet
 	delivering bool
+	panics     atomic.Uint64 // of Observe, on the goroutine of a timer
 }
 
 // New returns a closed Breaker. It panics if cfg is not valid.
@@ -141,7 +146,8 @@ func New(cfg Config) *Breaker {
 }
 
 // Do calls op unless b refuses, which returns an [*Error] without calling it.
-// Otherwise op's value and error come back unchanged.
+// Otherwise op's value and error come back unchanged: a value beside an error is
+// op's to close.
 func Do[T any](ctx context.Context, b *Breaker, op func(context.Context) (T, error)) (T, error) {
 	e := b.current.Load()
 	if e.path.Load() == refuse {
@@ -154,58 +160,41 @@ func Do[T any](ctx context.Context, b *Breaker, op func(context.Context) (T, err
 // do is Do if the breaker is not simply open. It is a function of its own so that
 // Do, in which nothing is deferred, fails as fast as a branch does.
 func do[T any](ctx context.Context, e *episode, op func(context.Context) (T, error)) (T, error) {
+	c := call{ctx: ctx, permit: Permit{episode: e}}
 	if e.path.Load() != admit {
-		return asked(ctx, e.b, op)
+		var err error
+		if c.permit, err = e.b.ask(ctx); err != nil {
+			var zero T
+			return zero, err
+		}
 	}
-	c := running{e, ctx}
 	defer c.abandoned()
 	v, err := op(ctx)
-	if err == nil && e.plain && e.inARow.Load() == 0 {
-		c.episode = nil
+	if err == nil && e.plain && c.permit.seat == 0 && e.row.empty() {
+		c.permit.episode = nil
 	} else {
 		c.returned(err)
 	}
 	return v, err
 }
 
-// A running call was admitted at once: there is nothing in its permit but the
-// episode, which is nil as soon as the call has been settled.
-type running struct {
-	episode *episode
-	ctx     context.Context
+// A call is one that Do makes. Its permit is given back in any case.
+type call struct {
+	permit Permit
+	ctx    context.Context
 }
 
-// returned settles a call whose operation returned.
-func (r *running) returned(err error) {
-	e, outcome := r.episode, Success
-	if err != nil || e.b.cfg.Classify != nil {
-		outcome = e.b.cfg.classify(r.ctx, err)
-	}
-	r.episode = nil
-	if outcome != Success || !e.succeed(0) {
-		e.b.report(r.ctx, &Permit{episode: e}, outcome, 0)
+func (c *call) returned(err error) {
+	if e := c.permit.episode; e != nil {
+		c.permit.done(c.ctx, e.b.Outcome(c.ctx, err), 0)
 	}
 }
 
-// abandoned settles a call whose operation panicked or called runtime.Goexit.
-func (r *running) abandoned() {
-	if e := r.episode; e != nil {
-		e.b.report(r.ctx, &Permit{episode: e}, Failure, 0)
+// abandoned is for an operation that panicked or called runtime.Goexit.
+func (c *call) abandoned() {
+	if c.permit.episode != nil {
+		c.permit.done(c.ctx, Failure, 0)
 	}
-}
-
-// asked asks the breaker for a permit to call op.
-func asked[T any](ctx context.Context, b *Breaker, op func(context.Context) (T, error)) (T, error) {
-	permit, err := b.allow(ctx)
-	if err != nil {
-		var zero T
-		return zero, err
-	}
-	outcome := Failure // if op panics or calls runtime.Goexit
-	defer func() { permit.done(ctx, outcome, 0) }()
-	v, err := op(ctx)
-	outcome = b.cfg.classify(ctx, err)
-	return v, err
 }
 
 // Run is [Do] for an operation without a value.

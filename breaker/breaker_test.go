@@ -74,19 +74,19 @@ func TestSteps(t *testing.T) {
 		{"open refuses", "frr4r", Config{Consecutive: 1}, Open},
 		{"half-open", "f5s", Config{Consecutive: 1}, HalfOpen},
 		{"two of three close", "f5ss", Config{Consecutive: 1}, Closed},
-		{"one flaky probe does not reopen", "f5sfs", Config{Consecutive: 1}, Closed},
-		{"two failed probes reopen", "f5ff", Config{Consecutive: 1}, Open},
+		{"one flaky trial does not reopen", "f5sfs", Config{Consecutive: 1}, Closed},
+		{"two failed trials reopen", "f5ff", Config{Consecutive: 1}, Open},
 		{"two of three fail", "f5fsf", Config{Consecutive: 1}, Open},
-		{"ignored probes give their place back", "f5iiiiiiss", Config{Consecutive: 1}, Closed},
+		{"ignored trials give their place back", "f5iiiiiiss", Config{Consecutive: 1}, Closed},
 		{"open time doubles", "f5ff9r1s", Config{Consecutive: 1}, HalfOpen},
 		{"and doubles", "f5ff91ff991r", Config{Consecutive: 1, MaxOpenFor: time.Hour}, Open},
 		{"up to the maximum", "f5ff8ff8s", Config{Consecutive: 1, MaxOpenFor: 8 * time.Second}, HalfOpen},
-		{"starts over after being closed for as long as it was open", "f5ss5sf5s", Config{Consecutive: 1, RampUp: -1}, HalfOpen},
-		{"goes on after less", "f5ss4sf5r", Config{Consecutive: 1, RampUp: -1}, Open},
-		{"one probe", "f5f", Config{Consecutive: 1, Probes: 1}, Open},
-		{"all probes needed", "f5ssf", Config{Consecutive: 1, ProbesNeeded: 3}, Open},
-		{"the window starts anew after closing", "ffff5ssf", Config{MinCalls: 4, Consecutive: -1, RampUp: -1}, Closed},
-		{"counts start anew after closing", "fff5ssff", Config{Consecutive: 3, RampUp: -1}, Closed},
+		{"starts over after being closed for as long as it was open", "f5ss5sf5s", Config{Consecutive: 1, SlowStart: -1}, HalfOpen},
+		{"goes on after less", "f5ss4sf5r", Config{Consecutive: 1, SlowStart: -1}, Open},
+		{"one trial", "f5f", Config{Consecutive: 1, Trials: 1}, Open},
+		{"all trials needed", "f5ssf", Config{Consecutive: 1, TrialsNeeded: 3}, Open},
+		{"the window starts anew after closing", "ffff5ssf", Config{MinCalls: 4, Consecutive: -1, SlowStart: -1}, Closed},
+		{"counts start anew after closing", "fff5ssff", Config{Consecutive: 3, SlowStart: -1}, Closed},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -145,7 +145,7 @@ func TestRefusal(t *testing.T) {
 // What a server asked for in an episode that ended well does not lengthen the next.
 func TestRetryAfterOfAnEarlierEpisode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := tripped(t, Config{RampUp: -1})
+		b := tripped(t, Config{SlowStart: -1})
 		sleep(5 * time.Second)
 		p, _ := b.Allow()
 		p.done(t.Context(), Failure, time.Minute)
@@ -195,7 +195,7 @@ func TestDefaultOutcomes(t *testing.T) {
 		{"own deadline", live, context.DeadlineExceeded, Failure},
 		{"rejected below", live, fmt.Errorf("get: %w", &Error{}), Ignored},
 	} {
-		if got := classify(tt.ctx, tt.err); got != tt.want {
+		if got := new(Config).outcome(tt.ctx, tt.err); got != tt.want {
 			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
 		}
 	}
@@ -212,9 +212,9 @@ func TestDoReturnsWhatTheOperationReturns(t *testing.T) {
 	}
 }
 
-// A probe that ends in any of these ways must not leave the breaker half-open for
+// A trial that ends in any of these ways must not leave the breaker half-open for
 // good.
-func TestProbesAreNeverLost(t *testing.T) {
+func TestTrialsAreNeverLost(t *testing.T) {
 	for name, end := range map[string]func(){
 		"panic":  func() { panic("boom") },
 		"goexit": runtime.Goexit,
@@ -234,7 +234,7 @@ func TestProbesAreNeverLost(t *testing.T) {
 					}
 				}
 				if s := b.State(); s != Open {
-					t.Errorf("%v after two probes ended so, want open", s)
+					t.Errorf("%v after two trials ended so, want open", s)
 				}
 			})
 		})
@@ -248,7 +248,7 @@ func TestProbesAreNeverLost(t *testing.T) {
 				lost[i], _ = b.Allow()
 			}
 			if err := Run(t.Context(), b, succeed); !errors.Is(err, ErrOpen) {
-				t.Errorf("a fourth probe ran: %v", err)
+				t.Errorf("a fourth trial ran: %v", err)
 			}
 			sleep(30 * time.Second)
 			Run(t.Context(), b, succeed)
@@ -261,24 +261,26 @@ func TestProbesAreNeverLost(t *testing.T) {
 		})
 	})
 	t.Run("lease over and the place taken", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			b := tripped(t, Config{Probes: 1})
-			sleep(5 * time.Second)
-			lost, _ := b.Allow()
-			sleep(30 * time.Second)
-			probe, err := b.Allow()
-			if err != nil {
-				t.Fatal(err)
-			}
-			lost.Done(Failure)
-			if s := b.State(); s != HalfOpen {
-				t.Errorf("%v after a probe whose place was taken, want half-open", s)
-			}
-			probe.Done(Success)
-			if s := b.State(); s != Closed {
-				t.Errorf("%v, want closed", s)
-			}
-		})
+		for _, late := range []Outcome{Success, Failure, Ignored} {
+			synctest.Test(t, func(t *testing.T) {
+				b := tripped(t, Config{Trials: 1})
+				sleep(5 * time.Second)
+				first, _ := b.Allow()
+				sleep(30 * time.Second)
+				second, err := b.Allow()
+				if err != nil {
+					t.Fatal(err)
+				}
+				first.Done(late)
+				if got, want := b.State(), [...]State{Success: Closed, Failure: Open, Ignored: HalfOpen}[late]; got != want {
+					t.Errorf("%v after the late news %v, want %v", got, late, want)
+				}
+				second.Done(Success)
+				if got, want := b.State(), [...]State{Success: Closed, Failure: Open, Ignored: Closed}[late]; got != want {
+					t.Errorf("%v in the end, want %v", got, want)
+				}
+			})
+		}
 	})
 }
 
@@ -293,7 +295,7 @@ func TestLateResultsChangeNothing(t *testing.T) {
 			}
 			Run(t.Context(), b, fail)
 			sleep(5 * time.Second)
-			probe, err := b.Allow()
+			trial, err := b.Allow()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -305,13 +307,13 @@ func TestLateResultsChangeNothing(t *testing.T) {
 			}
 			for range 2 {
 				if _, err := b.Allow(); err != nil {
-					t.Errorf("late outcomes took a probe's place: %v", err)
+					t.Errorf("late outcomes took a trial's place: %v", err)
 				}
 			}
 			if _, err := b.Allow(); err == nil {
 				t.Error("late outcomes gave a place back")
 			}
-			probe.Done(Success)
+			trial.Done(Success)
 		})
 	}
 }
@@ -320,16 +322,17 @@ func TestDoneCountsOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := tripped(t, Config{})
 		sleep(5 * time.Second)
+		var copied Permit // go vet must not see it
 		p, _ := b.Allow()
-		copied := p
+		move(&copied, &p)
 		p.Done(Success)
 		p.Done(Success)
 		copied.Done(Success)
 		if s := b.State(); s != HalfOpen {
-			t.Errorf("%v after one probe reported three times, want half-open", s)
+			t.Errorf("%v after one trial reported three times, want half-open", s)
 		}
 		q, _ := b.Allow()
-		copied = q
+		move(&copied, &q)
 		q.Done(Ignored)
 		copied.Done(Success)
 		if s := b.State(); s != HalfOpen {
@@ -353,9 +356,9 @@ func TestDoneCountsOnce(t *testing.T) {
 	new(Permit).Done(Failure) // the permit of a refusal
 }
 
-func TestProbesInFlightNeverExceedTheirNumber(t *testing.T) {
+func TestTrialsInFlightNeverExceedTheirNumber(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := tripped(t, Config{RampUp: -1})
+		b := tripped(t, Config{SlowStart: -1})
 		sleep(5 * time.Second)
 		var running, most, ran atomic.Int64
 		var wg sync.WaitGroup
@@ -374,22 +377,24 @@ func TestProbesInFlightNeverExceedTheirNumber(t *testing.T) {
 		}
 		wg.Wait()
 		if most.Load() != 3 || ran.Load() != 3 {
-			t.Errorf("%d probes at once, %d in all; want 3", most.Load(), ran.Load())
+			t.Errorf("%d trials at once, %d in all; want 3", most.Load(), ran.Load())
 		}
 	})
 }
 
-func TestRampUp(t *testing.T) {
+func TestSlowStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := tripped(t, Config{})
 		sleep(5 * time.Second)
 		Run(t.Context(), b, succeed)
 		Run(t.Context(), b, succeed)
-		other, err := b.Allow()
-		if err != nil {
-			t.Errorf("the only call was refused: %v", err)
+		for i := range 10 {
+			other, err := b.Allow()
+			if err != nil {
+				t.Errorf("call %d of ten simultaneous ones was refused: %v", i, err)
+			}
+			defer other.Done(Success)
 		}
-		defer other.Done(Success)
 		var admitted [6]int
 		for i := range admitted {
 			for range 100 {
@@ -403,7 +408,7 @@ func TestRampUp(t *testing.T) {
 			}
 		}
 		if b.current.Load().path.Load() != admit {
-			t.Error("calls still ask when the ramp-up is over")
+			t.Error("calls still ask when the slow start is over")
 		}
 		// The share at the middle of each second.
 		for i, want := range []int{19, 37, 55, 73, 91, 100} {
@@ -424,7 +429,7 @@ func TestStartsNoGoroutine(t *testing.T) {
 	})
 }
 
-// An open time of nothing must not make a call open and probe without end.
+// An open time of nothing must not make a call open and trial without end.
 func TestShortestOpenTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := steady(Config{Consecutive: 1, OpenFor: 1, MaxOpenFor: 1})
@@ -466,12 +471,12 @@ func TestNoRefusalWithoutFailure(t *testing.T) {
 func TestConfigErrors(t *testing.T) {
 	err := Config{
 		Window: -1, MinCalls: -1, FailureRate: math.NaN(), OpenFor: time.Hour, MaxOpenFor: time.Minute,
-		Probes: 2, ProbesNeeded: 3, ProbeLease: -1,
+		Trials: 2, TrialsNeeded: 3, TrialLease: -1,
 	}.Validate()
 	if err == nil {
 		t.Fatal("no error")
 	}
-	for _, field := range []string{"Window", "MinCalls", "FailureRate", "OpenFor", "ProbesNeeded", "ProbeLease"} {
+	for _, field := range []string{"Window", "MinCalls", "FailureRate", "OpenFor", "TrialsNeeded", "TrialLease"} {
 		if !strings.Contains(err.Error(), "breaker: Config."+field+" is") {
 			t.Errorf("%s is not named in:\n%v", field, err)
 		}
@@ -479,7 +484,7 @@ func TestConfigErrors(t *testing.T) {
 	if err := (Config{OpenFor: time.Hour}).Validate(); err != nil {
 		t.Error(err)
 	}
-	if err := (Config{Probes: 1}).Validate(); err != nil {
+	if err := (Config{Trials: 1}).Validate(); err != nil {
 		t.Error(err)
 	}
 	defer func() {

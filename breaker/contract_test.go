@@ -9,7 +9,7 @@ import (
 )
 
 func TestTransportContract(t *testing.T) {
-	contract.Run(t, contract.Traits{Refuses: true}, func(base http.RoundTripper) http.RoundTripper {
+	contract.Run(t, contract.Traits{Refuses: true, Watches: true}, func(base http.RoundTripper) http.RoundTripper {
 		return &breaker.Transport{Base: base}
 	})
 }

@@ -52,13 +52,13 @@ func ExampleBreaker_Allow() {
 		fmt.Println("not now:", err)
 		return
 	}
-	outcome := breaker.Failure // unless the stream comes to its end
-	defer func() { permit.Done(outcome) }()
+	defer permit.Done(breaker.Failure) // if the stream breaks: the first Done counts
 
+	permit.Answered(breaker.Success) // it has begun, and this may take hours
 	for chunk := range 3 {
 		fmt.Println("chunk", chunk)
 	}
-	outcome = breaker.Success
+	permit.Done(breaker.Success)
 	// Output:
 	// chunk 0
 	// chunk 1
@@ -104,9 +104,7 @@ func ExampleTransport() {
 // Each tenant's shard has a breaker of its own.
 func ExampleSet() {
 	shards := breaker.NewSet(breaker.SetConfig[string]{
-		Config: func(tenant string) breaker.Config {
-			return breaker.Config{Name: "shard of " + tenant}
-		},
+		Name: "shard of",
 	})
 	query := func(tenant string) error {
 		return breaker.Run(context.Background(), shards.Get(tenant), func(context.Context) error {
@@ -123,7 +121,7 @@ func ExampleSet() {
 	fmt.Println(query("acme"))
 	fmt.Println(query("globex"))
 	// Output:
-	// breaker "shard of acme" is open: all of 5 calls failed or were slow
+	// breaker "shard of acme" is open: the last 5 calls failed or were slow, and none was good in 10s
 	// <nil>
 }
 

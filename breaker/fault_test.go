@@ -51,9 +51,9 @@ func TestFaults(t *testing.T) {
 						memhttp.HTTP2(base)
 					}
 					var last *breaker.Breaker
-					for _, cfg := range []breaker.Config{{Consecutive: 1}, {Probes: 1, RampUp: -1}} {
+					for _, cfg := range []breaker.Config{{Consecutive: 1}, {Trials: 1, SlowStart: -1}} {
 						last = breaker.New(cfg)
-						if cfg.Probes == 1 { // to tell a success from what is ignored
+						if cfg.Trials == 1 { // to tell a success from what is ignored
 							last.Trip(time.Second, nil)
 							time.Sleep(time.Second)
 							synctest.Wait()
@@ -66,7 +66,7 @@ func TestFaults(t *testing.T) {
 							resp.Body.Close()
 						}
 						cancel()
-						if cfg.Probes == 0 && (last.State() == breaker.Open) != (tt.want == breaker.Failure) {
+						if cfg.Trials == 0 && (last.State() == breaker.Open) != (tt.want == breaker.Failure) {
 							t.Errorf("closed: %v", last.State())
 						}
 					}
@@ -118,14 +118,14 @@ func TestPauseOfTheProcess(t *testing.T) {
 		for i := range running {
 			running[i].Done(breaker.Failure)
 		}
-		probes := 0
+		trials := 0
 		for range 100 {
 			if _, err := b.Allow(); err == nil {
-				probes++
+				trials++
 			}
 		}
-		if probes != 3 || b.State() != breaker.HalfOpen {
-			t.Errorf("%d probes, %v", probes, b.State())
+		if trials != 3 || b.State() != breaker.HalfOpen {
+			t.Errorf("%d trials, %v", trials, b.State())
 		}
 	})
 }

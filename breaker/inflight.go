@@ -8,6 +8,13 @@ import (
 // inflight knows how many calls have been running for too long, without a list of
 // them. Calls are counted by the quarter of the limit in which they began: too
 // long are all those that began more than four quarters ago. It has no lock.
+//
+// It holds that the calls of a quarter are counted in the quarter's cell or, when a
+// later quarter has taken the cell, in older. While nobody is within begin or end,
+// overdue is the number of calls that have begun so long ago and have not ended. A
+// call that ends twice, as a copied Permit makes it do, takes the count of another
+// call away, but never one that is not there: overdue can become too small, and
+// never too large.
 type inflight struct {
 	quarter time.Duration
 	recent  [8]atomic.Uint64 // the number of a quarter, in the upper half, and calls
@@ -45,6 +52,9 @@ func (f *inflight) end(began time.Duration) {
 		if uint32(old>>32) != n {
 			f.older.Add(-1)
 			return
+		}
+		if uint32(old) == 0 {
+			return // all calls of this quarter have ended already
 		}
 		if cell.CompareAndSwap(old, old-1) {
 			return

@@ -36,7 +36,7 @@ func TestForce(t *testing.T) {
 				t.Fatalf("forced closed: %v", err)
 			}
 		}
-		if s := b.Stats(); s.Calls != 10 || s.Failed != 10 || s.InARow != 10 || s.Mode != ForcedClosed || s.State != Closed {
+		if s := b.Stats(); s.Window.Calls != 10 || s.Window.Failed != 10 || s.InARow != 10 || s.Mode != ForcedClosed || s.State != Closed {
 			t.Errorf("forced closed does not count: %+v", s)
 		}
 
@@ -44,13 +44,13 @@ func TestForce(t *testing.T) {
 		for range 10 {
 			run(fail)
 		}
-		if s := b.Stats(); s.Calls != 0 || s.State != Closed || s.Reason != "disabled" {
+		if s := b.Stats(); s.Window.Calls != 0 || s.State != Closed || s.Reason != "disabled" {
 			t.Errorf("disabled: %+v", s)
 		}
 
 		b.Force(Auto)
 		run(fail)
-		if s := b.Stats(); s.Calls != 1 || s.State != Closed {
+		if s := b.Stats(); s.Window.Calls != 1 || s.State != Closed {
 			t.Errorf("auto does not begin anew: %+v", s)
 		}
 		run(fail)
@@ -58,7 +58,7 @@ func TestForce(t *testing.T) {
 			t.Error("auto does not open")
 		}
 
-		b.Reset()
+		b.Force(Auto)
 		if err := run(succeed); err != nil || b.State() != Closed {
 			t.Errorf("after Reset: %v, %v", err, b.State())
 		}
@@ -68,7 +68,7 @@ func TestForce(t *testing.T) {
 		if b.lastOpen != 5*time.Second {
 			t.Errorf("open for %v after Reset, want the first time again", b.lastOpen)
 		}
-		b.Reset()
+		b.Force(Auto)
 		b.reopen(e)      // a timer that could not be stopped any more
 		sleep(time.Hour) // one that could
 		if b.State() != Closed {
@@ -111,27 +111,27 @@ func TestStats(t *testing.T) {
 		Run(t.Context(), b, succeed)
 		Run(t.Context(), b, func(context.Context) error { sleep(2 * time.Second); return nil })
 		s := b.Stats()
-		if s.Name != "users" || s.State != Closed || s.Calls != 2 || s.Failed != 0 || s.Slow != 1 || s.InARow != 1 || !s.Since.Equal(start) || s.Reason != "2 of at least 4 calls in the window" {
+		if s.Name != "users" || s.State != Closed || s.Window.Calls != 2 || s.Window.Failed != 0 || s.Window.Slow != 1 || s.InARow != 1 || !s.Since.Equal(start) || s.Reason != "2 of at least 4 calls in the window" {
 			t.Errorf("%+v", s)
 		}
 		Run(t.Context(), b, fail)
 		Run(t.Context(), b, fail)
 		s = b.Stats()
 		if s.State != Open || s.Reason != "3 calls in a row failed or were slow" || s.Generation != 1 ||
-			!s.Since.Equal(start.Add(2*time.Second)) || !s.NextProbe.Equal(start.Add(7*time.Second)) {
+			!s.Since.Equal(start.Add(2*time.Second)) || !s.NextTrial.Equal(start.Add(7*time.Second)) {
 			t.Errorf("%+v", s)
 		}
-		want := Transition{At: start.Add(2 * time.Second), From: Closed, To: Open, Reason: s.Reason, Calls: 4, Failed: 2, Slow: 1}
+		want := Transition{At: start.Add(2 * time.Second), From: Closed, To: Open, Reason: s.Reason, Counts: Counts{Calls: 4, Failed: 2, Slow: 1}}
 		if len(s.Transitions) != 1 || s.Transitions[0] != want {
 			t.Errorf("%+v, want %+v", s.Transitions, want)
 		}
 		sleep(5 * time.Second)
 		Run(t.Context(), b, succeed)
-		if s = b.Stats(); s.Reason != "1 of 3 probes succeeded, 2 are needed" || s.Calls != 1 {
+		if s = b.Stats(); s.Reason != "1 of 3 trials succeeded, 2 are needed" || s.Window.Calls != 1 {
 			t.Errorf("%+v", s)
 		}
 		Run(t.Context(), b, succeed)
-		if s = b.Stats(); s.Reason != "0 of at least 4 calls in the window; traffic is ramped up" {
+		if s = b.Stats(); s.Reason != "0 of at least 4 calls in the window; in slow start" {
 			t.Errorf("%+v", s)
 		}
 		for range 40 {
@@ -150,7 +150,7 @@ func TestObserve(t *testing.T) {
 		var b *Breaker
 		var mu sync.Mutex // a timer tells on a goroutine of its own
 		var got []string
-		b = steady(Config{Name: "users", Consecutive: 1, Probes: 1, Observe: func(ctx context.Context, e Event) {
+		b = steady(Config{Name: "users", Consecutive: 1, Trials: 1, Observe: func(ctx context.Context, e Event) {
 			b.Stats() // whatever it uses of the breaker must not deadlock
 			mu.Lock()
 			defer mu.Unlock()
@@ -159,7 +159,7 @@ func TestObserve(t *testing.T) {
 			case Changed:
 				s += fmt.Sprint(" ", e.Transition.From, " ", e.Transition.To)
 			case Refused:
-				s += fmt.Sprint(" ", e.Err.State)
+				s += fmt.Sprint(" ", e.Err.(*Error).State)
 			}
 			got = append(got, s)
 		}})
@@ -225,7 +225,7 @@ func TestObserveMayPanicAndChangeTheState(t *testing.T) {
 		seen = append(seen, e.Transition.To)
 		switch len(seen) {
 		case 1:
-			b.Reset()
+			b.Force(Auto)
 			b.Trip(time.Hour, nil)
 		case 2:
 			panic("observer")
@@ -239,7 +239,7 @@ func TestObserveMayPanicAndChangeTheState(t *testing.T) {
 		}()
 		b.Trip(time.Hour, nil)
 	}()
-	b.Reset() // delivers what the panic has left
+	b.Force(Auto) // delivers what the panic has left
 	if want := []State{Open, Closed, Open, Closed}; !slices.Equal(seen, want) {
 		t.Errorf("seen %v, want %v", seen, want)
 	}
@@ -262,7 +262,7 @@ func TestObserveInOrder(t *testing.T) {
 		wg.Go(func() {
 			for range 500 {
 				b.Trip(time.Hour, nil)
-				b.Reset()
+				b.Force(Auto)
 			}
 		})
 	}
@@ -278,7 +278,7 @@ func TestSlowCalls(t *testing.T) {
 	}
 	t.Run("rate", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			b := steady(Config{MinCalls: 10, Slow: 100 * time.Millisecond, SlowRate: 0.3, AllFailed: -1})
+			b := steady(Config{MinCalls: 10, Slow: 100 * time.Millisecond, FailureRate: 0.3, AllFailed: -1})
 			for i := range 10 {
 				if b.State() != Closed {
 					t.Fatalf("open after %d calls", i)
@@ -289,7 +289,7 @@ func TestSlowCalls(t *testing.T) {
 				}
 				Run(t.Context(), b, take(d))
 			}
-			if b.State() != Open || b.Stats().Reason != "3 of 10 calls were slow" {
+			if b.State() != Open || b.Stats().Reason != "3 of 10 calls failed or were slow" {
 				t.Errorf("%v: %s", b.State(), b.Stats().Reason)
 			}
 		})
@@ -324,7 +324,7 @@ func TestSlowCalls(t *testing.T) {
 			Run(t.Context(), b, take(101*time.Millisecond))
 			Run(t.Context(), b, take(101*time.Millisecond))
 			if b.State() != Open {
-				t.Error("slow probes closed the breaker")
+				t.Error("slow trials closed the breaker")
 			}
 		})
 	})

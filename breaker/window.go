@@ -21,6 +21,19 @@ const (
 	kinds
 )
 
+// kindOf returns how a call with an outcome counts.
+func kindOf(o Outcome, tooLong bool) kind {
+	switch {
+	case o == Failure && tooLong:
+		return slowAndFailed
+	case o == Failure:
+		return failed
+	case tooLong:
+		return slow
+	}
+	return good
+}
+
 // counts are calls of the last ten steps, by kind.
 type counts [kinds]int
 
@@ -67,7 +80,7 @@ func newWindow(step time.Duration) *window {
 	return &window{step: step, stripes: make([]stripe, n)}
 }
 
-// add counts a call that ended at now.
+// add counts a call that ended at now. A cell that is full stays so.
 func (w *window) add(now time.Duration, k kind) {
 	// Goroutines differ in where their stacks are.
 	var here byte
@@ -81,9 +94,25 @@ func (w *window) add(now time.Duration, k kind) {
 			return // the call ended a whole window ago, and we come to say so now
 		} else if tag != n {
 			next = uint64(n)<<32 | 1
+		} else if uint32(next) == 0 {
+			return
 		}
 		if cell.CompareAndSwap(old, next) {
 			return
+		}
+	}
+}
+
+// takeBack removes a good call that was added at that time, if its step is still in
+// the window. Goroutines move: it may have been counted in any stripe.
+func (w *window) takeBack(at time.Duration) {
+	n := uint32(at / w.step)
+	for i := range w.stripes {
+		cell := &w.stripes[i].cells[n%steps][good]
+		for old := cell.Load(); uint32(old>>32) == n && uint32(old) > 0; old = cell.Load() {
+			if cell.CompareAndSwap(old, old-1) {
+				return
+			}
 		}
 	}
 }

@@ -46,11 +46,16 @@ func (b *Body) Track(resp *http.Response, done Ender) {
 	resp.Body = b.body.like(resp.Body)
 }
 
+// Complete reports whether the body was read to its end, so that the response's
+// trailers are there. It can be asked from Ended on.
+func (b *Body) Complete() bool { return b.body.complete }
+
 type body struct {
 	io.ReadCloser
-	done    Ender
-	ended   atomic.Bool
-	twoWays bool // ends only when it is closed
+	done     Ender
+	ended    atomic.Bool
+	complete bool
+	twoWays  bool // ends only when it is closed
 }
 
 func (b *body) Read(p []byte) (int, error) {
@@ -58,9 +63,9 @@ func (b *body) Read(p []byte) (int, error) {
 	switch {
 	case err == nil || b.twoWays:
 	case err == io.EOF:
-		b.end(nil)
+		b.end(nil, true)
 	default:
-		b.end(err)
+		b.end(err, false)
 	}
 	return n, err
 }
@@ -68,12 +73,13 @@ func (b *body) Read(p []byte) (int, error) {
 // Close reports the end even if closing panics, and only after it: what done
 // gives back must not be in use any more.
 func (b *body) Close() error {
-	defer b.end(nil)
+	defer b.end(nil, false)
 	return b.ReadCloser.Close()
 }
 
-func (b *body) end(err error) {
+func (b *body) end(err error, complete bool) {
 	if !b.ended.Swap(true) {
+		b.complete = complete
 		b.done.Ended(err)
 	}
 }

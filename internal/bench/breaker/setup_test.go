@@ -44,7 +44,7 @@ var (
 	belayConsecutive = breaker.Config{FailureRate: -1, AllFailed: -1, Consecutive: 5, OpenFor: time.Hour}
 	belayWindow      = breaker.Config{Window: 10 * time.Second, MinCalls: 20, FailureRate: 0.5, Consecutive: -1, AllFailed: -1, OpenFor: time.Hour}
 
-	belaySlow = breaker.Config{Window: 10 * time.Second, MinCalls: 20, Slow: time.Minute, SlowRate: 0.5, Consecutive: -1, AllFailed: -1, OpenFor: time.Hour}
+	belaySlow = breaker.Config{Window: 10 * time.Second, MinCalls: 20, Slow: time.Minute, Consecutive: -1, AllFailed: -1, OpenFor: time.Hour}
 
 	gobreakerConsecutive = gobreaker.Settings{
 		Timeout:     time.Hour,
