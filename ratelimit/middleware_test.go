@@ -1,6 +1,9 @@
 package ratelimit
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"math"
 	"net/http"
 	"net/http/httptest"
@@ -11,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/time/rate"
 )
 
@@ -169,4 +173,123 @@ func FuzzClientIP(f *testing.F) {
 			t.Errorf("%q before %q makes %v of %v", before, last, got, alone)
 		}
 	})
+}
+
+// Two limits on one route both show, each by its name, whichever refuses.
+func TestLimitsOnOneRouteAllShow(t *testing.T) {
+	const min = time.Minute
+	ok, no := Decision{OK: true, Remaining: 3, Burst: 10, Window: min}, Decision{RetryAfter: 3 * time.Second, Burst: 10, Window: min}
+	named := func(d Decision, name string) Decision { d.Name = name; return d }
+	for name, tt := range map[string]struct {
+		outer, inner         Decision
+		limit, policy, retry string
+	}{
+		"named": {named(ok, "host"), named(ok, "user"),
+			`"host";r=3;t=18, "user";r=3;t=18`, `"host";q=10;w=60, "user";q=10;w=60`, ""},
+		"without names": {ok, ok, `"default";r=3;t=18, "default-2";r=3;t=18`, `"default";q=10;w=60, "default-2";q=10;w=60`, ""},
+		"the same name": {named(ok, "a"), named(no, "a"), `"a";r=3;t=18, "a-2";r=0;t=3`, `"a";q=10;w=60, "a-2";q=10;w=60`, "3"},
+		"one begins with the other": {named(ok, "ab"), named(ok, "a"), `"ab";r=3;t=18, "a";r=3;t=18`,
+			`"ab";q=10;w=60, "a";q=10;w=60`, ""},
+		"the outer refuses": {named(no, "host"), named(ok, "user"), `"host";r=0;t=3`, `"host";q=10;w=60`, "3"},
+		"the inner refuses": {named(ok, "host"), named(no, "user"), `"host";r=3;t=18, "user";r=0;t=3`, `"host";q=10;w=60, "user";q=10;w=60`, "3"},
+		"odd names": {named(ok, `a"b\c`), named(ok, "Größe\n"), `"a\"b\\c";r=3;t=18, "Gr??e?";r=3;t=18`,
+			`"a\"b\\c";q=10;w=60, "Gr??e?";q=10;w=60`, ""},
+		"one without a limit": {Decision{OK: true, Name: "none"}, named(ok, "user"), `"user";r=3;t=18`, `"user";q=10;w=60`, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			middleware := func(d Decision) func(http.Handler) http.Handler {
+				return Middleware(func(*http.Request) Decision { return d })
+			}
+			w := httptest.NewRecorder()
+			middleware(tt.outer)(middleware(tt.inner)(http.NotFoundHandler())).ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+			got := []string{w.Header().Get("RateLimit"), w.Header().Get("RateLimit-Policy"), w.Header().Get("Retry-After")}
+			if diff := cmp.Diff([]string{tt.limit, tt.policy, tt.retry}, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// Of several refusals the longest wait counts.
+func TestRetryAfterIsTheLongest(t *testing.T) {
+	h := http.Header{}
+	for _, s := range []time.Duration{3, 60, 5} {
+		Decision{RetryAfter: s * time.Second}.WriteHeader(h)
+	}
+	if got := h.Get("Retry-After"); got != "60" {
+		t.Errorf("Retry-After %q", got)
+	}
+}
+
+func TestDecisionsHaveNames(t *testing.T) {
+	l, k := New(Config{Name: "l", Rate: 1}), NewKeyed(KeyedConfig[int]{Name: "k", Rate: 1})
+	for range 2 {
+		if got := l.Take(1).Name + k.Take(1, 1).Name; got != "lk" {
+			t.Errorf("names %q", got)
+		}
+	}
+}
+
+type acquire func(context.Context) (Permit, error)
+
+func (a acquire) Acquire(ctx context.Context) (Permit, error) { return a(ctx) }
+
+type answers []string
+
+func (a *answers) Answered(_ uint64, o Outcome) { *a = append(*a, o.String()) }
+func (a *answers) Done(uint64)                  { *a = append(*a, "done") }
+
+func TestConcurrencyMiddleware(t *testing.T) {
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	errForeign := errors.New("foreign")
+	for name, tt := range map[string]struct {
+		refusal error
+		ctx     context.Context
+		panics  bool
+		status  int
+		retry   string
+		want    answers
+	}{
+		"answered":           {status: 200, want: answers{"success", "done"}},
+		"client has left":    {ctx: gone, status: 200, want: answers{"ignored", "done"}},
+		"panic":              {panics: true, status: 200, want: answers{"done"}},
+		"full":               {refusal: &Error{Cause: ErrFull}, status: 503, retry: "1"},
+		"full for some time": {refusal: fmt.Errorf("no: %w", &Error{Cause: ErrFull, after: 1500 * time.Millisecond}), status: 503, retry: "2"},
+		"refused by another": {refusal: errForeign, status: 503, retry: "1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got answers
+			limit := acquire(func(context.Context) (Permit, error) {
+				if tt.refusal != nil {
+					return Permit{}, tt.refusal
+				}
+				return NewPermit(&got, 0), nil
+			})
+			h := ConcurrencyMiddleware(limit)(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+				if tt.panics {
+					panic("handler")
+				}
+			}))
+			w := httptest.NewRecorder()
+			r := httptest.NewRequest("GET", "/", nil)
+			if tt.ctx != nil {
+				r = r.WithContext(tt.ctx)
+			}
+			func() {
+				defer func() {
+					if (recover() != nil) != tt.panics {
+						t.Error("the panic did not pass")
+					}
+				}()
+				h.ServeHTTP(w, r)
+			}()
+			if w.Code != tt.status || w.Header().Get("Retry-After") != tt.retry {
+				t.Errorf("status %d, Retry-After %q", w.Code, w.Header().Get("Retry-After"))
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
 }

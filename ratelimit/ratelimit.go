@@ -40,10 +40,15 @@
 //	several rates at once: per second, per minute  All
 //	what a call costs shows afterwards             Limiter.Charge
 //	requests of an http.Client                     Transport
-//	requests to a server                           Middleware
+//	requests to a server, per second               Middleware
+//	requests to a server, under way at once        ConcurrencyMiddleware
 //
 // The README beside this package tells how to choose burst and queue, and what
 // differs from golang.org/x/time/rate.
+//
+// A refusal is an [*Error]. It is Retryable if it is known when the call can be made:
+// a layer that retries waits for RetryAfter then, and takes every other refusal for
+// final.
 //
 // # Defaults
 //
@@ -52,6 +57,9 @@
 //	KeyedConfig.Burst    1
 //	KeyedConfig.MaxKeys  65536
 //	KeyedConfig.Queue    1024
+//
+// KeyedConfig.MaxKeys is more where a bucket takes longer than a minute to fill.
+// BulkheadConfig.Queue is as many as there are places.
 package ratelimit
 
 import (

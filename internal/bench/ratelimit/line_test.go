@@ -1,0 +1,60 @@
+package ratelimit_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/belay-go/belay/ratelimit"
+	uber "go.uber.org/ratelimit"
+	"golang.org/x/time/rate"
+)
+
+// Thirty-two workers wait in line all the time. The time of a call says little, since
+// it is that of the limit: the metric is the share of the rate that the workers get.
+const workers = 32
+
+func waitLine(b *testing.B) {
+	for _, perSecond := range []float64{100, 1000, 10_000, 100_000} {
+		for _, burst := range []int{1, 2, 10} {
+			b.Run(fmt.Sprintf("%v-a-second-burst-%d", perSecond, burst), func(b *testing.B) {
+				b.Run("belay", func(b *testing.B) {
+					limiter := ratelimit.New(ratelimit.Config{Rate: rate.Limit(perSecond), Burst: burst, StartEmpty: true})
+					work(b, perSecond, limiter.Wait)
+				})
+				b.Run("x-time", func(b *testing.B) {
+					limiter := rate.NewLimiter(rate.Limit(perSecond), burst)
+					limiter.AllowN(time.Now(), burst)
+					work(b, perSecond, limiter.Wait)
+				})
+				b.Run("uber", func(b *testing.B) {
+					limiter := uber.New(int(perSecond), uber.WithSlack(burst))
+					limiter.Take()
+					work(b, perSecond, func(context.Context) error { limiter.Take(); return nil })
+				})
+			})
+		}
+	}
+}
+
+// work lets the workers make b.N calls.
+func work(b *testing.B, perSecond float64, wait func(context.Context) error) {
+	var left atomic.Int64
+	left.Store(int64(b.N))
+	var wg sync.WaitGroup
+	b.ResetTimer()
+	for range workers {
+		wg.Go(func() {
+			for left.Add(-1) >= 0 {
+				if err := wait(b.Context()); err != nil {
+					b.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	b.ReportMetric(100*float64(b.N)/(perSecond*b.Elapsed().Seconds()), "%rate")
+}
