@@ -18,6 +18,8 @@ import (
 // the attempt's outcome. The loop ends with a success or when no further
 // attempt is allowed; err is then what [Do] would have returned. A break ends it
 // as well, and leaves err alone. If ctx has ended already there is no iteration.
+//
+// With an AttemptTimeout the context of an attempt ends with its iteration.
 func Attempts(ctx context.Context, p *Policy, err *error) iter.Seq[context.Context] {
 	return func(yield func(context.Context) bool) {
 		if ctx.Err() != nil {
@@ -38,7 +40,7 @@ func Attempts(ctx context.Context, p *Policy, err *error) iter.Seq[context.Conte
 				return
 			}
 			if !l.next(*err) {
-				*err = l.fail(*err)
+				*err = l.fail()
 				return
 			}
 		}

@@ -198,7 +198,7 @@ func TestBudgetPerRequest(t *testing.T) {
 	op := func(context.Context) error {
 		attempts++
 		if rejected {
-			return fault{rejected: true}
+			return free
 		}
 		return errOp
 	}
@@ -230,7 +230,7 @@ func TestBudgetPerRequest(t *testing.T) {
 	}
 }
 
-func TestZeroDelayRetryDoesNotAllocate(t *testing.T) {
+func TestZeroDelayRetryAllocatesOnlyAContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	p := retry.New(retry.Config{Schedule: retry.Constant(0), Budget: retry.NoBudget})
@@ -241,7 +241,7 @@ func TestZeroDelayRetryDoesNotAllocate(t *testing.T) {
 		}
 		return 1, nil
 	}
-	if n := testing.AllocsPerRun(1000, func() { retry.Do(ctx, p, op) }); n != 0 {
+	if n := testing.AllocsPerRun(1000, func() { retry.Do(ctx, p, op) }); n > 1 {
 		t.Errorf("%v allocations", n)
 	}
 }
@@ -249,7 +249,7 @@ func TestZeroDelayRetryDoesNotAllocate(t *testing.T) {
 // However many delays there are, there is one timer.
 func TestDelaysShareATimer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		for _, attempts := range []int{2, 10} {
+		allocs := func(attempts int) float64 {
 			p := retry.New(retry.Config{MaxAttempts: attempts, Schedule: retry.Constant(time.Millisecond), Budget: retry.NoBudget})
 			calls := 0
 			op := func(context.Context) (int, error) {
@@ -258,9 +258,11 @@ func TestDelaysShareATimer(t *testing.T) {
 				}
 				return 1, nil
 			}
-			if n := testing.AllocsPerRun(100, func() { retry.Do(t.Context(), p, op) }); n > 6 {
-				t.Errorf("%v allocations in %d attempts, want those of one timer", n, attempts)
-			}
+			return testing.AllocsPerRun(100, func() { retry.Do(t.Context(), p, op) })
+		}
+		// Each attempt has a context, and the list of earlier errors grows four times.
+		if two, ten := allocs(2), allocs(10); ten > two+8+4 {
+			t.Errorf("%v allocations in two attempts, %v in ten", two, ten)
 		}
 	})
 }

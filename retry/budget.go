@@ -11,8 +11,11 @@ import (
 
 // BudgetConfig describes a [Budget].
 type BudgetConfig struct {
-	// Ratio is what one success adds, in retries. 0 means 0.1, so that retries
-	// add at most 10 % to a healthy load; negative: nothing.
+	// Name stands in [BudgetStats].
+	Name string
+	// Ratio is what one success adds, in retries. A final answer is a success, too.
+	// 0 means 0.1, so that retries add at most 10 % to a healthy load; negative:
+	// nothing.
 	Ratio float64
 	// PerRequest lets each call add Ratio, whatever its outcome. In an outage
 	// retries then go on at that share of the load, where they would otherwise
@@ -21,9 +24,9 @@ type BudgetConfig struct {
 	// Credit is the budget at the start and its upper bound, in retries.
 	// 0 means 10; negative: none.
 	Credit int
-	// Floor is the rate, in retries per second, that is granted whatever
-	// happens, so that a process with few calls still retries. 0 means 1;
-	// negative: none.
+	// Floor is the rate, in retries per second, that is granted even if the
+	// budget is empty, so that a process with few calls still retries. 0 means
+	// 1; negative: none.
 	Floor float64
 }
 
@@ -54,6 +57,7 @@ func (c BudgetConfig) withDefaults() BudgetConfig {
 // if PerRequest is set). It is lock-free and safe for concurrent use. Make it with
 // [NewBudget].
 type Budget struct {
+	name          string
 	ratio, credit int64 // in millionths of a retry
 	perRequest    bool
 	floor         time.Duration // between two retries of the floor; 0: none
@@ -77,6 +81,7 @@ func NewBudget(cfg BudgetConfig) *Budget {
 	}
 	cfg = cfg.withDefaults()
 	b := &Budget{
+		name:   cfg.Name,
 		ratio:  int64(max(0, cfg.Ratio) * whole),
 		credit: int64(max(0, cfg.Credit)) * whole,
 		epoch:  time.Now(),
@@ -167,21 +172,5 @@ func (b *Budget) tick() bool {
 		if b.next.CompareAndSwap(next, now+int64(b.floor)) {
 			return true
 		}
-	}
-}
-
-// BudgetStats is a snapshot of a [Budget].
-type BudgetStats struct {
-	Balance float64 // retries that could be made at once, the floor's not counted
-	Granted uint64  // retries granted so far
-	Refused uint64  // retries refused so far
-}
-
-// Stats returns a snapshot.
-func (b *Budget) Stats() BudgetStats {
-	return BudgetStats{
-		Balance: float64(b.balance.Load()) / whole,
-		Granted: b.granted.Load(),
-		Refused: b.refused.Load(),
 	}
 }

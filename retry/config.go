@@ -22,22 +22,39 @@ const (
 	Stop
 )
 
+// String returns the decision in words, like "retry".
+func (d Decision) String() string {
+	switch d {
+	case Default:
+		return "default"
+	case Retry:
+		return "retry"
+	case Stop:
+		return "stop"
+	}
+	return fmt.Sprintf("Decision(%d)", uint8(d))
+}
+
 // Config describes a [Policy]. The zero value is a good one.
 type Config struct {
+	// Name stands in every [Event] and in [Stats].
+	Name string
+
 	// MaxAttempts is the number of attempts in all, the first included.
 	// 0 means 3.
 	MaxAttempts int
 
 	// Schedule makes the delays before the second and each later attempt of
 	// one call. It is called only when a first retry is due, and what it
-	// returns is used by that call alone. nil means
+	// returns is used by that call alone. [Exponential] and [Constant] make one,
+	// and so does any type of github.com/cenkalti/backoff/v4. nil means
 	// Exponential(100*time.Millisecond, 10*time.Second, FullJitter).
 	Schedule func() backoff.BackOff `json:"-"`
 
 	// AttemptTimeout bounds each attempt: its context ends after that time with
 	// the cause [ErrAttemptTimeout], and the next attempt may follow. For a
-	// [Transport] it is the time to the response's headers; the body is not
-	// bounded. 0 means no bound but the caller's context.
+	// [Transport] it is the time until the response's headers arrive; the body is
+	// not bounded. 0 means no bound but the caller's context.
 	AttemptTimeout time.Duration
 
 	// MaxElapsed is the time after the beginning of a call from which on no
@@ -46,16 +63,19 @@ type Config struct {
 	MaxElapsed time.Duration
 
 	// MaxRetryAfter is the longest wait that a server may ask for; where it asks
-	// for more, the call returns. 0 means 30 seconds; negative: a server's wish
-	// to wait is ignored.
+	// for more, the call returns. 0 means 30 seconds; negative: what it asks for
+	// is ignored, and the schedule decides.
 	MaxRetryAfter time.Duration
 
 	// Classify decides about an error before the rules in the package
-	// documentation do. nil leaves everything to them.
+	// documentation do. ctx is the attempt's: [AttemptFrom] tells from the second
+	// on which it was. nil leaves everything to the rules.
 	Classify func(ctx context.Context, err error) Decision `json:"-"`
 
-	// Budget limits retries over all calls. nil gives the Policy one of its
-	// own; NoBudget removes the limit.
+	// Budget limits retries over all calls. It is fed by calls that succeed, and
+	// by those that end with an answer: an error that is final, unless its status
+	// is 500 or above or it has a method Timeout, as those of the network do.
+	// nil gives the Policy a Budget of its own; NoBudget removes the limit.
 	Budget *Budget `json:"-"`
 
 	// Observe is called after each attempt, with the caller's context, on the
@@ -88,46 +108,4 @@ func (c Config) withDefaults() Config {
 		c.Budget = NewBudget(BudgetConfig{})
 	}
 	return c
-}
-
-// An Kind says what an [Event] is about.
-type Kind uint8
-
-const (
-	// Succeeded: the attempt succeeded, and the call with it.
-	Succeeded Kind = iota
-	// Retrying: the attempt failed, and another will follow after Delay.
-	Retrying
-	// GaveUp: the attempt failed, and none will follow.
-	GaveUp
-	// Hedging: the attempt was begun beside, or after, a slow or failed one.
-	Hedging
-	// Unhedged: an attempt was due and the budget refused it.
-	Unhedged
-)
-
-func (k Kind) String() string {
-	switch k {
-	case Succeeded:
-		return "succeeded"
-	case Retrying:
-		return "retrying"
-	case GaveUp:
-		return "gave up"
-	case Hedging:
-		return "hedging"
-	case Unhedged:
-		return "unhedged"
-	}
-	return fmt.Sprintf("Kind(%d)", uint8(k))
-}
-
-// An Event is what Config.Observe and HedgeConfig.Observe are told.
-type Event struct {
-	Kind    Kind          // what happened
-	Attempt int           // the attempt's number, from 1 on
-	Elapsed time.Duration // since the call began
-	Delay   time.Duration // Retrying: before the next attempt
-	Err     error         // Retrying and GaveUp: the attempt's error
-	Cause   error         // GaveUp: why no other follows; nil if Err is final
 }

@@ -11,7 +11,7 @@ import (
 )
 
 func TestTransportContractWithEverything(t *testing.T) {
-	contract.Run(t, contract.Traits{Repeats: true}, func(base http.RoundTripper) http.RoundTripper {
+	contract.Run(t, contract.Traits{Repeats: true, Watches: true}, func(base http.RoundTripper) http.RoundTripper {
 		budget := retry.NewBudget(retry.BudgetConfig{Credit: 1000})
 		return &retry.Transport{
 			Base: base,
@@ -27,7 +27,7 @@ func TestTransportContractWithEverything(t *testing.T) {
 }
 
 func TestTransportContractInline(t *testing.T) {
-	contract.Run(t, contract.Traits{Repeats: true}, func(base http.RoundTripper) http.RoundTripper {
+	contract.Run(t, contract.Traits{Repeats: true, Watches: true}, func(base http.RoundTripper) http.RoundTripper {
 		budget := retry.NewBudget(retry.BudgetConfig{Credit: 1000})
 		return &retry.Transport{
 			Base:   base,
@@ -38,7 +38,7 @@ func TestTransportContractInline(t *testing.T) {
 }
 
 func TestTransportContract(t *testing.T) {
-	contract.Run(t, contract.Traits{Repeats: true}, func(base http.RoundTripper) http.RoundTripper {
+	contract.Run(t, contract.Traits{Repeats: true, Watches: true}, func(base http.RoundTripper) http.RoundTripper {
 		return &retry.Transport{Base: base, Policy: retry.New(retry.Config{Schedule: retry.Constant(0)})}
 	})
 }

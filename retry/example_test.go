@@ -2,6 +2,7 @@ package retry_test
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -50,7 +51,7 @@ func ExampleRun() {
 	fmt.Println(err)
 	fmt.Println(errors.Is(err, errBusy), errors.Is(err, retry.ErrExhausted))
 	// Output:
-	// retry: gave up after attempt 3: busy
+	// retry: gave up after 3 attempts: busy
 	// true true
 }
 
@@ -110,7 +111,7 @@ func ExampleConfig_schedule() {
 	})
 
 	fmt.Println(retry.Run(context.Background(), policy, func(context.Context) error { return errBusy }))
-	// Output: retry: gave up after attempt 2: busy
+	// Output: retry: gave up after 2 attempts: busy
 }
 
 // Policies that call the same backend can share a budget.
@@ -124,8 +125,8 @@ func ExampleNewBudget() {
 	fmt.Println(retry.Run(context.Background(), writes, down))
 	fmt.Println(budget.Stats().Granted, "granted,", budget.Stats().Refused, "refused")
 	// Output:
-	// retry: gave up after attempt 2: busy (retry: client-side retry budget is empty)
-	// retry: gave up after attempt 1: busy (retry: client-side retry budget is empty)
+	// retry: gave up after 2 attempts: busy (retry: client-side retry budget is empty)
+	// retry: gave up after 1 attempt: busy (retry: client-side retry budget is empty)
 	// 1 granted, 2 refused
 }
 
@@ -151,7 +152,7 @@ func ExampleTransport() {
 
 // A loop serves code that does not fit into a function.
 func ExampleAttempts() {
-	policy := retry.New(retry.Config{Schedule: retry.Sequence(time.Microsecond, time.Millisecond)})
+	policy := retry.New(retry.Config{Schedule: retry.Constant(time.Microsecond)})
 	greet := flaky()
 
 	var s string
@@ -242,10 +243,49 @@ func ExampleConfig_classify() {
 	// Output: <nil>
 }
 
+// Any error is retried by default. A missing row, a violated constraint and whatever
+// else comes again the next time is final.
+func ExampleConfig_classify_sql() {
+	policy := retry.New(retry.Config{
+		Classify: func(_ context.Context, err error) retry.Decision {
+			if errors.Is(err, sql.ErrNoRows) {
+				return retry.Stop
+			}
+			return retry.Default
+		},
+	})
+
+	queries := 0
+	name, err := retry.Do(context.Background(), policy, func(ctx context.Context) (name string, err error) {
+		queries++
+		return name, sql.ErrNoRows // db.QueryRowContext(ctx, "SELECT ...").Scan(&name)
+	})
+	fmt.Printf("%q, %v after %d query\n", name, err, queries)
+	// Output: "", sql: no rows in result set after 1 query
+}
+
+// The context tells which attempt it was: of a timeout one retry is enough.
+func ExampleConfig_classify_attempt() {
+	policy := retry.New(retry.Config{
+		MaxAttempts: 10,
+		Schedule:    retry.Constant(time.Microsecond),
+		Classify: func(ctx context.Context, err error) retry.Decision {
+			if _, again := retry.AttemptFrom(ctx); again && errors.Is(err, os.ErrDeadlineExceeded) {
+				return retry.Stop
+			}
+			return retry.Default
+		},
+	})
+
+	err := retry.Run(context.Background(), policy, func(context.Context) error { return os.ErrDeadlineExceeded })
+	fmt.Println(err)
+	// Output: retry: gave up after 2 attempts: i/o timeout
+}
+
 func ExampleConfig_observe() {
 	log := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{
 		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
-			if a.Key == slog.TimeKey {
+			if a.Key == slog.TimeKey || a.Key == "elapsed" {
 				return slog.Attr{}
 			}
 			return a
@@ -253,10 +293,11 @@ func ExampleConfig_observe() {
 	}))
 	greet := flaky()
 	policy := retry.New(retry.Config{
+		Name:     "greeter",
 		Schedule: retry.Constant(time.Microsecond),
 		Observe: func(ctx context.Context, e retry.Event) {
 			if e.Kind != retry.Succeeded || e.Attempt > 1 {
-				log.InfoContext(ctx, e.Kind.String(), "attempt", e.Attempt, "delay", e.Delay, "error", e.Err)
+				log.InfoContext(ctx, "retry", "event", e)
 			}
 		},
 	})
@@ -264,10 +305,41 @@ func ExampleConfig_observe() {
 	retry.Do(context.Background(), policy, func(ctx context.Context) (string, error) {
 		return greet(ctx, "gopher")
 	})
+	fmt.Println("recovered:", policy.Stats().Recovered)
 	// Output:
-	// level=INFO msg=retrying attempt=1 delay=1µs error=busy
-	// level=INFO msg=retrying attempt=2 delay=1µs error=busy
-	// level=INFO msg=succeeded attempt=3 delay=0s error=<nil>
+	// level=INFO msg=retry event.kind=retrying event.name=greeter event.attempt=1 event.delay=1µs event.error=busy
+	// level=INFO msg=retry event.kind=retrying event.name=greeter event.attempt=2 event.delay=1µs event.error=busy
+	// level=INFO msg=retry event.kind=succeeded event.name=greeter event.attempt=3
+	// recovered: 1
+}
+
+// One function serves responses and errors: in place of a response that did not come
+// there is one without status and header.
+func ExampleTransport_classify() {
+	answers := []int{500, 200}
+	client := &http.Client{Transport: &retry.Transport{
+		Config: retry.Config{Schedule: retry.Constant(time.Microsecond)},
+		Classify: func(resp *http.Response, err error) retry.Decision {
+			if resp.StatusCode == http.StatusInternalServerError {
+				return retry.Retry
+			}
+			return retry.Default
+		},
+		Base: roundTrip(func(req *http.Request) (*http.Response, error) {
+			resp := &http.Response{StatusCode: answers[0], Body: http.NoBody}
+			answers = answers[1:]
+			return resp, nil
+		}),
+	}}
+
+	resp, err := client.Get("http://users.test/7")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer resp.Body.Close()
+	fmt.Println(resp.StatusCode)
+	// Output: 200
 }
 
 // A policy as it stands in a file.

@@ -311,8 +311,8 @@ func TestTransportAttemptTimeoutIsADeadlineBelow(t *testing.T) {
 			Policy: retry.New(retry.Config{AttemptTimeout: time.Second, MaxAttempts: 1}),
 			Base: roundTrip(func(req *http.Request) (*http.Response, error) {
 				<-req.Context().Done()
-				if err := req.Context().Err(); err != context.DeadlineExceeded {
-					t.Errorf("the context ended with %v", err)
+				if cause := context.Cause(req.Context()); cause != retry.ErrAttemptTimeout || !errors.Is(cause, context.DeadlineExceeded) {
+					t.Errorf("the context ended because of %v", cause)
 				}
 				return nil, context.Canceled // as HTTP/2 has it
 			}),

@@ -12,6 +12,9 @@ import (
 
 // HedgeConfig describes a [Hedger]. The zero value is a good one.
 type HedgeConfig struct {
+	// Name stands in every [Event] and in [HedgeStats].
+	Name string
+
 	// Delay is the time after which a further attempt is begun beside those
 	// that run. With a Quantile it is used until enough times are known.
 	Delay time.Duration
@@ -32,7 +35,7 @@ type HedgeConfig struct {
 	Inline bool
 
 	// Classify decides about an error before the rules in the package
-	// documentation do. nil leaves everything to them.
+	// documentation do. ctx is the attempt's. nil leaves everything to the rules.
 	Classify func(ctx context.Context, err error) Decision `json:"-"`
 
 	// Budget limits hedges over all calls; a hedge costs what a retry does. Give
@@ -42,7 +45,9 @@ type HedgeConfig struct {
 	Budget *Budget `json:"-"`
 
 	// Observe is called when a further attempt is begun or refused, and when the
-	// call ends, with the caller's context. nil means not at all.
+	// call ends, with the caller's context. nil means not at all. Where it runs
+	// on a goroutine of the Hedger's, a panic of it is dropped and counted in
+	// [HedgeStats].
 	Observe func(context.Context, Event) `json:"-"`
 }
 
@@ -84,7 +89,7 @@ type Hedger struct {
 
 	races sync.Pool // of *race[T] that are over and were alone, for the next calls
 
-	hedges, wins, refused atomic.Uint64
+	hedges, wins, refused, panics atomic.Uint64
 }
 
 // NewHedger returns a Hedger. It panics if cfg is not valid.
@@ -99,19 +104,25 @@ func NewHedger(cfg HedgeConfig) *Hedger {
 	return h
 }
 
-// Hedge calls op, and calls it once more while it runs if it is slow: after the
-// delay or quantile of the [HedgeConfig], or at once if an attempt fails in a way
-// that is retried. The first attempt that succeeds, or fails for good, decides:
-// Hedge returns its value and error, and cancels the others' contexts.
+// Hedge calls op. It calls op once more while the first attempt runs if that is
+// slow: after the delay or quantile of the [HedgeConfig], or at once after a failure
+// that is retried. The first attempt that succeeds, or fails with a final error,
+// decides: Hedge returns its value and error. A refusal decides only if nothing
+// else was sent.
 //
-// op must be safe to run more than once at a time. discard, if not nil, gets the
-// value of each other attempt that succeeds, when it does, perhaps after Hedge has
-// returned, and of several at a time. Errors are those of [Do]. The budget only prevents hedges; it ends
-// none that runs, and neither is a refusal an error while another attempt runs.
+// op must be safe to run more than once at a time. The context of each attempt ends
+// at the latest when Hedge returns, that of the winner too: what reads from it, such
+// as the body of a response, is read inside op. discard, if not nil, gets the value of
+// each other attempt that succeeds. That may be after Hedge has returned, and for
+// several at a time. A value beside an error is op's to close.
 //
-// Hedge does not call op if ctx has ended. It waits for no attempt that has lost,
-// nor for any when ctx ends (but see HedgeConfig.Inline). A panic or
-// [runtime.Goexit] of an attempt becomes the caller's; after Hedge has returned it
+// Errors are those of [Do]. An empty budget prevents hedges. It ends none that runs,
+// and it is no error while another attempt runs.
+//
+// Hedge does not call op if ctx has ended. It does not wait for attempts that have
+// lost, and for none when ctx ends (but see HedgeConfig.Inline). A panic or
+// [runtime.Goexit] in op or Classify becomes the caller's. After Hedge has
+// returned, a panic in op, Classify or discard is told to Observe. Without Observe it
 // is a goroutine's like any other.
 func Hedge[T any](ctx context.Context, h *Hedger, op func(context.Context) (T, error), discard func(T)) (T, error) {
 	if ctx.Err() != nil {
@@ -123,9 +134,9 @@ func Hedge[T any](ctx context.Context, h *Hedger, op func(context.Context) (T, e
 		r = &race[T]{h: h}
 	}
 	r.parent, r.op, r.discard = ctx, op, discard
-	v, c, err := r.run()
-	if c != nil {
-		c.cancel(nil)
+	v, by, err := r.run()
+	if by != nil {
+		by.cancel(nil)
 	}
 	if err != nil {
 		return v, r.fail(err)
@@ -140,34 +151,14 @@ func Hedge[T any](ctx context.Context, h *Hedger, op func(context.Context) (T, e
 
 // fail returns the error of a call that err has decided.
 func (r *race[T]) fail(err error) error {
-	if r.sent {
+	if r.sent > 0 {
 		r.h.cfg.Budget.request()
 	}
-	if m, ok := err.(*marked); ok {
-		err = m.error
-	}
-	if !r.sent || r.begun == 1 && r.cause == nil {
+	err = unmarked(err)
+	if r.sent == 0 || r.begun == 1 && r.result.cause == nil {
 		return err
 	}
-	return &Error{Attempts: r.begun, Elapsed: r.h.now() - r.begin, Last: err, Cause: r.cause}
-}
-
-// HedgeStats is a snapshot of a [Hedger].
-type HedgeStats struct {
-	Delay   time.Duration // before a call is hedged; 0: not known yet
-	Hedges  uint64        // attempts begun beside, or after, others
-	Wins    uint64        // those whose value was returned
-	Refused uint64        // those the budget refused
-}
-
-// Stats returns a snapshot.
-func (h *Hedger) Stats() HedgeStats {
-	return HedgeStats{
-		Delay:   max(h.delay(), 0),
-		Hedges:  h.hedges.Load(),
-		Wins:    h.wins.Load(),
-		Refused: h.refused.Load(),
-	}
+	return &Error{Attempts: r.begun - r.refused, Elapsed: r.h.now() - r.begin, Err: err, Cause: r.result.cause}
 }
 
 func (h *Hedger) now() time.Duration { return time.Since(h.epoch) }

@@ -77,7 +77,11 @@ func TestHedge(t *testing.T) {
 		{name: "a final failure decides", steps: []step{{takes: 1000 * ms}, {takes: 10 * ms, err: retry.Permanent(errOp)}}, begun: 2, won: 2, elapsed: 110 * ms, err: errOp},
 		{name: "a final failure at first", steps: []step{{takes: 10 * ms, err: retry.Permanent(errOp)}}, begun: 1, won: 1, elapsed: 10 * ms, err: errOp},
 		{name: "what asks to wait is not begun again", steps: []step{{takes: 10 * ms, err: fault{after: time.Second}}}, begun: 1, won: 1, elapsed: 10 * ms, err: fault{after: time.Second}},
-		{name: "a rejection costs nothing", credit: -1, steps: []step{{err: fault{rejected: true}}, {takes: 10 * ms}}, begun: 2, won: 2, elapsed: 10 * ms},
+		{name: "a refusal costs nothing", credit: -1, steps: []step{{err: free}, {takes: 10 * ms}}, begun: 2, won: 2, elapsed: 10 * ms},
+		{name: "a final refusal at first", steps: []step{{err: open}}, begun: 1, won: 1, err: open},
+		{name: "a refused hedge does not end what runs", steps: []step{{takes: 500 * ms}, {takes: 10 * ms, err: open}}, begun: 2, won: 1, elapsed: 500 * ms},
+		{name: "a refused hedge does not replace a failure", steps: []step{{takes: 500 * ms, err: errOp}, {takes: 10 * ms, err: open}}, begun: 2, won: 1, elapsed: 500 * ms, err: errOp, cause: open},
+		{name: "a refusal after a failure does not replace it", steps: []step{{takes: 10 * ms, err: errOp}, {err: open}}, begun: 2, won: 1, elapsed: 10 * ms, err: errOp, cause: open},
 
 		{name: "without budget no hedge, and the first goes on", credit: -1, steps: []step{{takes: 1000 * ms}}, begun: 1, won: 1, elapsed: 1000 * ms},
 		{name: "an empty budget ends no hedge", cfg: retry.HedgeConfig{Max: 3}, credit: 1, steps: []step{{takes: 1000 * ms}, {takes: 500 * ms}}, begun: 2, won: 2, elapsed: 600 * ms},
@@ -359,7 +363,7 @@ func TestHedgeObserve(t *testing.T) {
 			got = append(got, fmt.Sprint(e.Kind, " ", e.Attempt, " ", e.Elapsed))
 		}
 		retry.Hedge(t.Context(), retry.NewHedger(cfg), func(ctx context.Context) (int, error) { return 0, after(ctx, 250*time.Millisecond) }, nil)
-		if s := strings.Join(got, ", "); s != "hedging 2 100ms, unhedged 0 200ms, succeeded 1 250ms" {
+		if s := strings.Join(got, ", "); s != "hedging 2 100ms, refused 0 200ms, succeeded 1 250ms" {
 			t.Error(s)
 		}
 	})

@@ -3,6 +3,7 @@ package retry
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
 	"sync"
 	"time"
@@ -11,107 +12,145 @@ import (
 // errBeaten is the cause with which the contexts of losers end.
 var errBeaten = errors.New("retry: another attempt was faster")
 
-// race is one hedged call.
+// race is one hedged call. Its attempts run on goroutines of their own, the first
+// one on the caller's if it is inline. Code of the caller's (op, Classify, Observe,
+// discard) is called without the lock.
 type race[T any] struct {
 	h       *Hedger
 	parent  context.Context
 	op      func(context.Context) (T, error)
-	judge   func(error) verdict // nil: the Hedger's
-	discard func(T)             // gets what does not reach the caller; nil: nobody
-	lose    func(T, error)      // the same, of failures too
+	judge   func(context.Context, error) verdict // nil: the Hedger's
+	discard func(T)                              // gets each value that does not reach the caller; nil: nobody
+	lose    func(T, error)                       // the same, of failures too
+	park    func(T)                              // gets a failure's value before the next attempt begins; nil: nobody
 	begin   time.Duration
+	first   entrant
 
 	mu      sync.Mutex
-	timer   *time.Timer   // starts the next attempt
+	timer   *time.Timer   // begins the next attempt
 	armed   bool          // and may call fire
 	done    chan struct{} // closed when over; made when the caller waits
-	begun   int
+	begun   int           // attempts
 	running int
-	sent    bool // some attempt was more than a rejection
-	refused bool // the budget did
+	sent    int   // of those that have ended, how many were more than a refusal
+	refused int   // and how many were not
+	refusal error // the latest of them
+	denied  bool  // the budget refused an attempt
 	over    bool
-	first   *raceContext
-	others  []*raceContext
-
-	// How it ended, or the latest failure.
-	winner *raceContext
-	value  T
-	err    error
-	cause  error
-	panics any
-	exits  bool // an attempt called runtime.Goexit
+	others  []*entrant
+	result  result[T] // of the attempt that has decided, or the latest that failed
 }
 
-// run returns the value and error of the attempt that decides the race, and its
-// context, which is to be cancelled when the value is not used any more.
-func (r *race[T]) run() (v T, c *raceContext, err error) {
-	returned := false
-	defer func() {
-		if !returned { // a panic or runtime.Goexit passes through
-			r.mu.Lock()
-			r.end(nil)
-		}
-	}()
+// An entrant is an attempt in a race.
+type entrant struct {
+	number int
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+}
+
+func (e *entrant) enter(parent context.Context, number int) {
+	e.number = number
+	e.ctx, e.cancel = context.WithCancelCause(parent)
+	if number > 1 {
+		e.ctx = withAttempt(e.ctx, Attempt{Number: number, Hedge: true})
+	}
+}
+
+// A result is how an attempt ended.
+type result[T any] struct {
+	by      *entrant
+	value   T
+	err     error
+	verdict verdict // about err
+	cause   error   // why no other attempt follows
+	panic   any
+	exits   bool // runtime.Goexit was called
+}
+
+// run returns the value and error of the attempt that decides the race, and that
+// attempt. Its context is to be cancelled when the value is not used any more.
+func (r *race[T]) run() (v T, by *entrant, err error) {
 	r.begin = r.h.now()
 	r.begun, r.running = 1, 1
-	r.first = &raceContext{Context: r.parent, number: 1}
-	if delay := r.h.delay(); delay >= 0 && r.h.cfg.Max > 1 {
-		r.mu.Lock() // against fire, which may be called before timer is set
-		if r.armed = true; r.timer == nil {
-			r.timer = time.AfterFunc(delay, r.fire)
-		} else {
-			r.timer.Reset(delay)
+	r.first.enter(r.parent, 1)
+	returned := false
+	defer func() {
+		if !returned { // a panic or runtime.Goexit of an inline attempt passes through
+			r.mu.Lock()
+			r.endLocked()
+			r.mu.Unlock()
 		}
-		r.mu.Unlock()
-	}
+	}()
+	r.arm()
 	if r.h.cfg.Inline {
-		r.attempts(r.first, true)
+		r.attempts(&r.first, true)
 	} else {
-		go r.attempts(r.first, false)
+		go r.apart(&r.first, 0, false)
 	}
 	r.wait()
 	returned = true
 	switch {
-	case r.exits:
+	case r.result.exits:
 		runtime.Goexit()
-	case r.panics != nil:
-		panic(r.panics)
-	case r.err != nil:
-		r.observe(Event{Kind: GaveUp, Attempt: r.begun, Err: r.err, Cause: r.cause})
-		return r.value, r.winner, r.err
+	case r.result.panic != nil:
+		panic(r.result.panic)
+	case r.result.err != nil:
+		r.observe(Event{Kind: GaveUp, Attempt: r.begun, Err: r.result.err, Cause: r.result.cause})
+		return r.result.value, r.result.by, r.result.err
 	}
-	if r.winner.number > 1 {
+	if r.result.by.number > 1 {
 		r.h.wins.Add(1)
 	}
 	if r.h.sketch != nil {
 		// Where a hedge won, the first attempt would have taken longer still.
 		r.h.sketch.record(r.h.now() - r.begin)
 	}
-	r.observe(Event{Kind: Succeeded, Attempt: r.winner.number})
-	return r.value, r.winner, nil
+	r.observe(Event{Kind: Succeeded, Attempt: r.result.by.number})
+	return r.result.value, r.result.by, nil
+}
+
+// arm starts the timer for the second attempt.
+func (r *race[T]) arm() {
+	delay := r.h.delay()
+	if delay < 0 || r.h.cfg.Max == 1 {
+		return
+	}
+	r.mu.Lock() // against fire, which may be called before timer is set
+	defer r.mu.Unlock()
+	if r.armed = true; r.timer == nil {
+		r.timer = time.AfterFunc(delay, r.fire)
+	} else {
+		r.timer.Reset(delay)
+	}
 }
 
 // wait returns when the race is over, which the end of the caller's context makes
 // it too.
 func (r *race[T]) wait() {
 	r.mu.Lock()
-	if r.over {
-		r.mu.Unlock()
-		return
+	if !r.over {
+		r.done = make(chan struct{})
 	}
-	r.done = make(chan struct{})
 	done := r.done
 	r.mu.Unlock()
+	if done == nil {
+		return
+	}
 	select {
 	case <-done:
 	case <-r.parent.Done():
+		cause := context.Cause(r.parent)
 		r.mu.Lock()
-		if !r.over {
-			if r.cause = context.Cause(r.parent); r.err == nil {
-				r.err, r.cause = r.cause, nil
-			}
+		defer r.mu.Unlock()
+		if r.over {
+			return
 		}
-		r.end(nil)
+		if r.sent == 0 {
+			r.result.err = cause
+		} else {
+			r.result.cause = cause
+		}
+		r.endLocked()
 	}
 }
 
@@ -119,159 +158,101 @@ func (r *race[T]) wait() {
 // the timer's.
 func (r *race[T]) fire() {
 	r.mu.Lock()
-	c, refused := r.start(false)
+	number, denied := r.bookLocked(false)
 	r.mu.Unlock()
-	r.report(c, refused)
-	r.attempts(c, false)
+	r.apart(nil, number, denied)
 }
 
-// start books a further attempt, if the limits allow one. It is called with the
-// lock held.
-func (r *race[T]) start(free bool) (c *raceContext, refused bool) {
+// bookLocked counts a further attempt and returns its number, 0 if the limits
+// allow none. denied says that the budget did not.
+func (r *race[T]) bookLocked(free bool) (number int, denied bool) {
 	if r.over || r.begun >= r.h.cfg.Max {
-		return nil, false
+		return 0, false
 	}
 	if !free && !r.h.cfg.Budget.withdraw() {
-		r.refused = true
+		r.denied = true
 		r.h.refused.Add(1)
-		return nil, true
+		return 0, true
 	}
 	r.begun++
 	r.running++
-	r.h.hedges.Add(1)
-	c = &raceContext{Context: r.parent, number: r.begun}
-	r.others = append(r.others, c)
 	if delay := r.h.delay(); delay >= 0 && r.timer != nil && r.begun < r.h.cfg.Max {
 		r.timer.Reset(delay)
 	}
-	return c, false
+	return r.begun, false
 }
 
-func (r *race[T]) report(c *raceContext, refused bool) {
-	if c != nil {
-		r.observe(Event{Kind: Hedging, Attempt: c.number})
-	} else if refused {
-		r.observe(Event{Kind: Unhedged})
+// follow begins the attempt that was booked with number, or tells that the budget
+// denied one. It returns nil if there is none to begin. A retry that was paid for
+// and is not made, because the race has ended, is given back.
+func (r *race[T]) follow(number int, paid, denied, inline bool) *entrant {
+	if denied {
+		r.tell(Event{Kind: Refused}, inline)
 	}
-}
-
-// attempts runs the attempt of c and, as long as they fail at once, those after
-// it. Inline, panics are the caller's.
-func (r *race[T]) attempts(c *raceContext, inline bool) {
-	for c != nil {
-		var v T
-		var err error
-		if inline {
-			v, err = r.op(c)
-		} else {
-			v, err = r.guarded(c)
+	if number == 0 {
+		return nil
+	}
+	e := new(entrant)
+	e.enter(r.parent, number)
+	if !r.enlist(e) {
+		e.cancel(errBeaten)
+		if paid {
+			r.h.cfg.Budget.refund()
 		}
-		c = r.settle(c, v, err)
+		return nil
 	}
+	r.h.hedges.Add(1)
+	r.tell(Event{Kind: Hedging, Attempt: number}, inline)
+	return e
 }
 
-// guarded hands a panic and runtime.Goexit on to the caller. Where the caller has
-// gone they take their course.
-func (r *race[T]) guarded(c *raceContext) (v T, err error) {
+// enlist makes e known to the end of the race. It reports false if that has come.
+func (r *race[T]) enlist(e *entrant) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.over {
+		r.others = append(r.others, e)
+	}
+	return !r.over
+}
+
+// apart runs e, or the attempt with the given number, on a goroutine of the race's.
+// A panic or runtime.Goexit there becomes the caller's. If the caller has gone, a
+// panic is told to Observe; without Observe it takes its course.
+func (r *race[T]) apart(e *entrant, number int, denied bool) {
+	var late any
 	returned := false
+	defer func() {
+		if late != nil {
+			r.tell(Event{Kind: Panicked, Err: fmt.Errorf("retry: panic after Hedge had returned: %v", late)}, false)
+		}
+	}()
 	defer func() {
 		if returned {
 			return
 		}
 		r.mu.Lock()
-		if r.over {
-			r.mu.Unlock()
-			return
+		defer r.mu.Unlock()
+		if !r.over {
+			r.result.panic = recover()
+			r.result.exits = r.result.panic == nil
+			r.endLocked()
+		} else if r.h.cfg.Observe != nil {
+			late = recover()
 		}
-		r.panics = recover()
-		r.exits = r.panics == nil
-		r.end(nil)
 	}()
-	v, err = r.op(c)
+	if e == nil {
+		e = r.follow(number, true, denied, false)
+	}
+	r.attempts(e, false)
 	returned = true
-	return v, err
 }
 
-// settle books the end of an attempt. It returns the context of the one to follow
-// at once, or nil.
-func (r *race[T]) settle(c *raceContext, v T, err error) *raceContext {
-	var verdict verdict
-	if err != nil {
-		if r.judge != nil {
-			verdict = r.judge(err)
-		} else {
-			verdict = classify(r.parent, r.h.cfg.Classify, err)
-		}
-	}
-	r.mu.Lock()
-	r.running--
-	if r.over {
-		r.mu.Unlock()
-		c.cancel(nil)
-		r.drop(v, err)
-		return nil
-	}
-	r.sent = r.sent || !verdict.rejected
-	// Of an earlier failure only the error is of use now.
-	old, oldErr, oldContext := r.value, r.err, r.winner
-	r.value, r.err, r.winner = v, err, c
-	var next *raceContext
-	var refused bool
-	decided := err == nil || verdict.stop
-	if !decided {
-		if verdict.after <= 0 {
-			next, refused = r.start(verdict.rejected)
-		}
-		decided = r.running == 0
-		if decided && r.refused && r.begun < r.h.cfg.Max {
-			r.cause = ErrBudget
-		} else if decided && r.begun > 1 {
-			r.cause = ErrExhausted
-		}
-	}
-	if next != nil { // and of this one: what it holds is given back before the next begins
-		var none T
-		r.value, r.winner = none, nil
-	}
-	if decided {
-		r.end(c)
-	} else {
-		r.mu.Unlock()
-	}
-	if oldContext != nil {
-		r.drop(old, oldErr)
-		oldContext.cancel(nil)
-	}
-	if next != nil {
-		r.drop(v, err)
-		c.cancel(nil)
-	}
-	r.report(next, refused)
-	return next
-}
-
-// end ends the race and cancels all attempts but the winner. It is called with the
-// lock held, and releases it.
-func (r *race[T]) end(winner *raceContext) {
-	if r.over {
-		r.mu.Unlock()
-		return
-	}
-	r.over = true
-	if r.armed {
-		r.armed = !r.timer.Stop()
-	}
-	if r.done != nil {
-		close(r.done)
-	}
-	r.mu.Unlock() // others does not change any more
-	if winner != r.first {
-		r.first.cancel(errBeaten)
-	}
-	for _, c := range r.others {
-		if c != winner {
-			c.cancel(errBeaten)
-		}
+// attempts runs the attempt of e and, as long as they fail at once, those after it.
+func (r *race[T]) attempts(e *entrant, inline bool) {
+	for e != nil {
+		v, err := r.op(e.ctx)
+		e = r.settle(e, v, err, inline)
 	}
 }
 
@@ -279,19 +260,22 @@ func (r *race[T]) end(winner *raceContext) {
 // its only attempt was the caller's.
 func (r *race[T]) alone() bool { return r.h.cfg.Inline && r.begun == 1 && !r.armed }
 
-// drop gives away what does not reach the caller.
-func (r *race[T]) drop(v T, err error) {
-	switch {
-	case r.lose != nil:
-		r.lose(v, err)
-	case r.discard != nil && err == nil:
-		r.discard(v)
+func (r *race[T]) observe(e Event) {
+	if r.h.cfg.Observe != nil {
+		e.Name, e.Elapsed = r.h.cfg.Name, r.h.now()-r.begin
+		r.h.cfg.Observe(r.parent, e)
 	}
 }
 
-func (r *race[T]) observe(e Event) {
-	if r.h.cfg.Observe != nil {
-		e.Elapsed = r.h.now() - r.begin
-		r.h.cfg.Observe(r.parent, e)
+// tell is observe in the midst of a race. A panic of Observe is the caller's if it
+// is inline, and otherwise dropped and counted.
+func (r *race[T]) tell(e Event, inline bool) {
+	if !inline {
+		defer func() {
+			if recover() != nil {
+				r.h.panics.Add(1)
+			}
+		}()
 	}
+	r.observe(e)
 }

@@ -1,65 +1,23 @@
 package retry
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"net"
 	"net/http"
 	"strings"
 )
 
-// repeatable reports whether req could be sent a second time at all.
-func repeatable(req *http.Request) bool {
-	return (req.Body == nil || req.Body == http.NoBody || req.GetBody != nil) &&
-		req.Method != http.MethodConnect && req.Header.Get("Upgrade") == "" &&
-		sendable(req)
-}
-
-// sendable reports whether req is one that net/http would send; it has no error
-// values for those that it does not.
-func sendable(req *http.Request) bool {
-	if req.URL == nil || req.URL.Host == "" || req.URL.Scheme != "http" && req.URL.Scheme != "https" {
-		return false
-	}
-	for i := range len(req.Method) {
-		if !tokenByte(req.Method[i]) {
-			return false
-		}
-	}
-	for name, values := range req.Header {
-		if name == "" {
-			return false
-		}
-		for i := range len(name) {
-			if !tokenByte(name[i]) {
-				return false
-			}
-		}
-		for _, v := range values {
-			for i := range len(v) {
-				if v[i] < ' ' && v[i] != '\t' || v[i] == 0x7f {
-					return false
-				}
-			}
-		}
-	}
-	return true
-}
-
-// tokenByte reports whether b may stand in a token (RFC 9110, section 5.6.2).
-func tokenByte(b byte) bool {
-	return '0' <= b && b <= '9' || 'a' <= b && b <= 'z' || 'A' <= b && b <= 'Z' ||
-		strings.IndexByte("!#$%&'*+-.^_`|~", b) >= 0
-}
-
+// idempotent reports whether req says that it may be sent twice. As for net/http, a
+// key need not have a value.
 func idempotent(req *http.Request) bool {
 	switch req.Method {
 	case "", http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace,
 		http.MethodPut, http.MethodDelete:
 		return true
 	}
-	return req.Header.Get("Idempotency-Key") != "" || req.Header.Get("X-Idempotency-Key") != ""
+	_, key := req.Header["Idempotency-Key"]
+	_, xKey := req.Header["X-Idempotency-Key"]
+	return key || xKey
 }
 
 func retryStatus(code int) bool {
@@ -101,20 +59,9 @@ const refusedStream = 7
 
 func (streamError) Error() string { return "stream error" }
 
-// hopeless reports whether err would only come again.
-func hopeless(err error) bool {
-	if dns, ok := errors.AsType[*net.DNSError](err); ok {
-		return dns.IsNotFound
-	}
-	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return true
-	}
-	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
-		return true
-	}
-	if _, ok := errors.AsType[x509.HostnameError](err); ok {
-		return true
-	}
-	_, ok := errors.AsType[x509.CertificateInvalidError](err)
-	return ok
+// idleClosed reports whether err says that the server closed a connection on which it
+// was waiting for a request. That is no sign of overload: net/http sends requests
+// of the methods that it takes for idempotent again at once, and so do we the others.
+func idleClosed(err error) bool {
+	return strings.HasSuffix(err.Error(), "http: server closed idle connection")
 }

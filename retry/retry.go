@@ -8,6 +8,10 @@
 //		return fetchUser(ctx, id)
 //	})
 //
+// Every error is retried, a missing record and a violated constraint too, unless it
+// says that it is final or Config.Classify does. The table below has the rules;
+// the examples of Config show a Classify for database/sql.
+//
 // [Do], [Run] and [Wrap] retry any operation, [Attempts] is their loop, and
 // [Transport] retries HTTP requests. [Hedge] begins a slow operation a second time
 // without waiting for the first. Three rules keep all of them harmless:
@@ -21,7 +25,7 @@
 //     error's method) is the least time waited.
 //
 // SIMULATIONS.md beside this file shows what these rules do to a backend that is in
-// trouble; README.md leads over from other packages.
+// trouble. README.md is for those who come from other packages.
 //
 // # Which errors are retried
 //
@@ -32,11 +36,31 @@
 //	made by Permanent, or backoff.Permanent   stop
 //	made by After                             retry after that time
 //	Config.Classify says Retry or Stop        as it says
-//	Rejected() bool is true                   retry at once: nothing was sent
+//	Rejected() bool is true                   stop, unless Retryable() bool is true:
+//	                                          then retry after RetryAfter(), or at once
 //	Retryable() bool                          as it says
 //	RetryAfter() time.Duration is positive    retry after that time
-//	HTTPStatusCode() int                      retry 408, 429, 502, 503, 504; else stop
+//	HTTPStatusCode() int                      by the status
 //	anything else                             retry
+//
+// Rejected says that a layer below has refused the attempt and sent nothing, as an
+// open circuit breaker does. To ask again cannot help, unless that layer says
+// Retryable: a rate limiter that knows when, a balancer that has other endpoints.
+// Attempts that were refused cost the budget nothing. If one was sent before,
+// its error is the call's, and the refusal is its cause.
+//
+// # Which statuses are retried
+//
+// They are the same for an error with HTTPStatusCode and for [Transport], which
+// also asks whether the request may be sent twice.
+//
+//	408 Request Timeout         retry
+//	429 Too Many Requests       retry
+//	502 Bad Gateway             retry
+//	503 Service Unavailable     retry
+//	504 Gateway Timeout         retry
+//	500 and other 5xx           stop; the backend is not well
+//	anything else               stop; the backend is well, and the budget is fed
 //
 // # Should I retry this?
 //
@@ -48,7 +72,7 @@
 //	a conflict (409, serialization failure)        yes, from the read on
 //	a refused connection                           yes: nothing was sent
 //	a rate limit                                   yes, after the time it gives
-//	a validation error, a missing record           no: Permanent
+//	a validation error, a missing record           no: Permanent or Classify
 //	a response's body that breaks off              yes, if reading is within op
 //	a call that retries by itself                  no: let one layer do it
 //	a user who waits for a page                    once or twice, with a deadline
@@ -65,40 +89,15 @@
 //	HedgeConfig.Quantile   0.95
 //	HedgeConfig.Max        2
 //	HedgeConfig.Budget     NewBudget(BudgetConfig{}), one per Hedger
+//
+// By default a call waits for no more than 0.3 s in all, unless a server asks it to
+// wait. Two waits of 30 s each are possible then: give the context a deadline.
 package retry
 
 import (
 	"context"
-	"errors"
 	"time"
 )
-
-// Why a retry was not made. They are the Cause of an [Error].
-var (
-	// ErrExhausted says that all attempts were made.
-	ErrExhausted = errors.New("retry: no attempts left")
-	// ErrBudget says that the client's own [Budget] had nothing left to spend;
-	// the server has not refused anything.
-	ErrBudget = errors.New("retry: client-side retry budget is empty")
-	// ErrDeadline says that the next attempt could only have begun after the
-	// context's deadline, which itself has not passed.
-	ErrDeadline = errors.New("retry: no time for another attempt before the deadline")
-	// ErrMaxElapsed says that the next attempt could only have begun after
-	// Config.MaxElapsed.
-	ErrMaxElapsed = errors.New("retry: no time for another attempt before MaxElapsed")
-	// ErrRetryAfter says that the server asks for a wait above MaxRetryAfter.
-	ErrRetryAfter = errors.New("retry: server asks to wait longer than MaxRetryAfter")
-)
-
-// ErrAttemptTimeout is the cause with which the context of an attempt ends after
-// Config.AttemptTimeout. It is a [context.DeadlineExceeded], too.
-var ErrAttemptTimeout error = attemptTimeout{}
-
-type attemptTimeout struct{}
-
-func (attemptTimeout) Error() string        { return "retry: attempt took longer than AttemptTimeout" }
-func (attemptTimeout) Timeout() bool        { return true }
-func (attemptTimeout) Is(target error) bool { return target == context.DeadlineExceeded }
 
 // A Policy says how the calls to one backend are retried, and owns the budget
 // that they share. It is immutable and safe for concurrent use. Make it with [New].
@@ -107,6 +106,8 @@ type Policy struct {
 	budget *Budget
 	epoch  time.Time
 	timed  bool // even a first attempt needs the clock
+
+	counters
 }
 
 // New returns a Policy. It panics if cfg is not valid.
@@ -123,17 +124,20 @@ func New(cfg Config) *Policy {
 	}
 }
 
-// Do calls op until it succeeds, fails for good, or p allows no further attempt.
-// It returns the last attempt's value with its error: unchanged if the first
-// attempt was the only one and final, otherwise as an *[Error].
+// Do calls op until it succeeds, fails with a final error, or p allows no further
+// attempt. It returns the last attempt's value with its error: unchanged if the
+// first attempt was the only one and its error final, otherwise as an *[Error]. A
+// value beside an error is op's to close, as no other attempt's value is returned.
 //
 // Do does not call op if ctx has ended already; it returns [context.Cause] then.
-// The first attempt gets ctx itself (unless there is an AttemptTimeout), each
-// later one a context that carries its [Attempt]. Do never returns while op runs,
-// and panics of op pass through.
+// The first attempt gets ctx itself, each later one a context that carries its
+// [Attempt]. With an AttemptTimeout the context of an attempt ends when op returns:
+// what reads from it, such as the body of a response, is read inside op. Do never
+// returns while op runs, and panics of op pass through.
 //
 // Inside another retry's second or later attempt, Do makes a single attempt:
-// nested retries add up, they do not multiply.
+// nested retries add up, they do not multiply. A mark of [Permanent] counts for the
+// Do that sees it, and an outer one decides anew.
 func Do[T any](ctx context.Context, p *Policy, op func(context.Context) (T, error)) (T, error) {
 	if ctx.Err() != nil {
 		var zero T
@@ -175,7 +179,7 @@ func rest[T any](l *loop, op func(context.Context) (T, error), v T, err error) (
 			return v, nil
 		}
 		if !l.next(err) {
-			return v, l.fail(err)
+			return v, l.fail()
 		}
 		v, err = once(l, op)
 	}

@@ -1,6 +1,7 @@
 package retry_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,21 +20,43 @@ var (
 	errOther = errors.New("other failure")
 )
 
-// fault is an error with any of the methods that are looked for.
-type fault struct {
-	rejected bool
-	after    time.Duration
-}
+// fault is an error with a hint.
+type fault struct{ after time.Duration }
 
 func (f fault) Error() string             { return "fault" }
-func (f fault) Rejected() bool            { return f.rejected }
 func (f fault) RetryAfter() time.Duration { return f.after }
+
+// refusal is an error of a layer that sends nothing. again says that the next attempt
+// would differ.
+type refusal struct {
+	again bool
+	after time.Duration
+}
+
+func (r refusal) Error() string             { return "refused" }
+func (r refusal) Rejected() bool            { return true }
+func (r refusal) Retryable() bool           { return r.again }
+func (r refusal) RetryAfter() time.Duration { return r.after }
+
+// open and free are refusals as an open breaker's, and a balancer's that has another
+// endpoint; limited is a rate limiter's that knows when.
+var (
+	open    = refusal{after: 5 * time.Second}
+	free    = refusal{again: true}
+	limited = refusal{again: true, after: 3 * time.Second}
+)
 
 // hintless has the method, has no hint, and hides one.
 type hintless struct{ error }
 
 func (hintless) RetryAfter() time.Duration { return 0 }
 func (h hintless) Unwrap() error           { return h.error }
+
+// rejection is a refusal that says nothing else.
+type rejection struct{}
+
+func (rejection) Error() string  { return "rejected" }
+func (rejection) Rejected() bool { return true }
 
 type status int
 
@@ -66,6 +89,7 @@ func TestDo(t *testing.T) {
 		cfg       retry.Config
 		script    []error
 		attempts  int
+		sent      int           // 0: all of them
 		elapsed   time.Duration // at most a fifth more, where a server asked to wait
 		last      error         // nil: success
 		cause     error         // why no attempt followed the last
@@ -97,13 +121,19 @@ func TestDo(t *testing.T) {
 		{name: "status 500", script: []error{status(500)}, attempts: 1, last: status(500), unchanged: true},
 		{name: "status 404 second", script: []error{errOp, status(404)}, attempts: 2, elapsed: time.Second, last: status(404)},
 
-		{name: "rejections", script: []error{fault{rejected: true}, fault{rejected: true}}, attempts: 3},
-		{name: "rejections only", script: []error{fault{rejected: true}, fault{rejected: true}, fault{rejected: true}}, attempts: 3, last: fault{rejected: true}, unchanged: true},
-		{name: "a rejection's RetryAfter is not waited for", script: []error{fault{rejected: true, after: time.Hour}}, attempts: 2},
-		{name: "a rejection after a failure", script: []error{errOp, fault{rejected: true}, fault{rejected: true}}, attempts: 3, elapsed: time.Second, cause: retry.ErrExhausted, last: fault{rejected: true}},
+		{name: "an open breaker is final", script: []error{open}, attempts: 1, last: open, unchanged: true},
+		{name: "a refusal that another attempt may escape", script: []error{free, free}, attempts: 3},
+		{name: "a refusal that another attempt may escape, after a time", script: []error{limited, limited}, attempts: 3, elapsed: 6 * time.Second},
+		{name: "a refusal that asks for too long", script: []error{refusal{again: true, after: time.Minute}}, attempts: 1, last: refusal{again: true, after: time.Minute}, unchanged: true},
+		{name: "refusals only", script: []error{free, free, free}, attempts: 3, last: free, unchanged: true},
+		{name: "refusals only, then a final one", script: []error{free, open}, attempts: 2, last: open, unchanged: true},
+		{name: "classify retries a refusal", cfg: retry.Config{Classify: retryAll}, script: []error{rejection{}}, attempts: 2, elapsed: time.Second},
+		{name: "a refusal does not replace a failure", script: []error{errOp, open}, attempts: 2, sent: 1, elapsed: time.Second, last: errOp, cause: open},
+		{name: "nor do refusals until the end", script: []error{errOp, free, free}, attempts: 3, sent: 1, elapsed: time.Second, last: errOp, cause: free},
+		{name: "a failure after a refusal is a failure", script: []error{errOp, free, errOther}, attempts: 3, sent: 2, elapsed: time.Second, last: errOther, cause: retry.ErrExhausted},
 
 		{name: "no budget", cfg: retry.Config{Budget: retry.NewBudget(retry.BudgetConfig{Credit: -1, Floor: -1})}, script: []error{errOp}, attempts: 1, cause: retry.ErrBudget, last: errOp},
-		{name: "rejections are free", cfg: retry.Config{Budget: retry.NewBudget(retry.BudgetConfig{Credit: -1, Floor: -1})}, script: []error{fault{rejected: true}}, attempts: 2},
+		{name: "refusals are free", cfg: retry.Config{Budget: retry.NewBudget(retry.BudgetConfig{Credit: -1, Floor: -1})}, script: []error{free, limited}, attempts: 3, elapsed: 3 * time.Second},
 		{name: "NoBudget", cfg: retry.Config{Budget: retry.NoBudget, MaxAttempts: 50}, script: make50(errOp), attempts: 50, elapsed: 49 * time.Second, cause: retry.ErrExhausted, last: errOp},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -138,7 +168,7 @@ func TestDo(t *testing.T) {
 				if typed == tt.unchanged {
 					t.Fatalf("error is %T", err)
 				}
-				if typed && (e.Attempts != attempts || !errors.Is(e.Cause, tt.cause) || e.Elapsed != elapsed) {
+				if typed && (e.Attempts != cmp.Or(tt.sent, attempts) || !errors.Is(e.Cause, tt.cause) || e.Elapsed != elapsed) {
 					t.Errorf("error is %+v, want %d attempts, cause %v, elapsed %v", e, attempts, tt.cause, elapsed)
 				}
 				if typed && tt.cause != nil && !errors.Is(err, tt.cause) {
@@ -333,14 +363,14 @@ func TestWrap(t *testing.T) {
 }
 
 func TestErrorText(t *testing.T) {
-	err := &retry.Error{Attempts: 2, Last: errOp, Cause: retry.ErrBudget}
-	if got, want := err.Error(), "retry: gave up after attempt 2: operation failed (retry: client-side retry budget is empty)"; got != want {
+	err := &retry.Error{Attempts: 2, Err: errOp, Cause: retry.ErrBudget}
+	if got, want := err.Error(), "retry: gave up after 2 attempts: operation failed (retry: client-side retry budget is empty)"; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	if err.Timeout() || err.Retryable() || err.Rejected() {
 		t.Error("Timeout, Retryable or Rejected is true")
 	}
-	if !(&retry.Error{Last: context.DeadlineExceeded}).Timeout() {
+	if !(&retry.Error{Err: context.DeadlineExceeded}).Timeout() {
 		t.Error("Timeout is false for a deadline")
 	}
 }

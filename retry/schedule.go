@@ -1,8 +1,8 @@
 package retry
 
 import (
+	"fmt"
 	"math/rand/v2"
-	"slices"
 	"time"
 
 	"github.com/cenkalti/backoff/v4"
@@ -20,10 +20,20 @@ const (
 	// EqualJitter waits half of the scheduled delay and draws the other half, so
 	// that no two attempts follow each other closely.
 	EqualJitter
-	// DecorrelatedJitter draws each delay evenly from base to three times the
-	// one before, up to max. It grows by chance instead of by doubling.
-	DecorrelatedJitter
 )
+
+// String returns the jitter in words, like "full".
+func (j Jitter) String() string {
+	switch j {
+	case FullJitter:
+		return "full"
+	case NoJitter:
+		return "none"
+	case EqualJitter:
+		return "equal"
+	}
+	return fmt.Sprintf("Jitter(%d)", uint8(j))
+}
 
 // Exponential returns a schedule that begins with base and doubles up to max,
 // for any number of attempts. It panics if base or max is negative.
@@ -31,7 +41,7 @@ func Exponential(base, max time.Duration, j Jitter) func() backoff.BackOff {
 	if base < 0 || max < 0 {
 		panic("retry: Exponential: base or max is negative")
 	}
-	if j > DecorrelatedJitter {
+	if j > EqualJitter {
 		panic("retry: Exponential: the jitter is none of the constants")
 	}
 	return func() backoff.BackOff { return &exponential{base: base, max: max, jitter: j} }
@@ -46,39 +56,13 @@ func Constant(d time.Duration) func() backoff.BackOff {
 	return func() backoff.BackOff { return b }
 }
 
-// Sequence returns a schedule that waits the given delays in turn, and then the
-// last one again and again. It panics if there is none, or one is negative.
-func Sequence(delays ...time.Duration) func() backoff.BackOff {
-	if len(delays) == 0 {
-		panic("retry: Sequence: no delays")
-	}
-	if slices.Min(delays) < 0 {
-		panic("retry: Sequence: a delay is negative")
-	}
-	delays = slices.Clone(delays)
-	return func() backoff.BackOff { return &sequence{delays: delays} }
-}
-
 type constant time.Duration
 
 func (constant) Reset()                       {}
 func (c constant) NextBackOff() time.Duration { return time.Duration(c) }
 
-type sequence struct {
-	delays []time.Duration
-	next   int
-}
-
-func (s *sequence) Reset() { s.next = 0 }
-
-func (s *sequence) NextBackOff() time.Duration {
-	d := s.delays[s.next]
-	s.next = min(s.next+1, len(s.delays)-1)
-	return d
-}
-
 type exponential struct {
-	base, max, next time.Duration // next: the delay before chance; decorrelated: the last delay
+	base, max, next time.Duration // next: the delay before chance
 	jitter          Jitter
 	rand            func(n uint64) uint64 // below n; nil: rand.Uint64N
 }
@@ -86,15 +70,6 @@ type exponential struct {
 func (e *exponential) Reset() { e.next = min(e.base, e.max) }
 
 func (e *exponential) NextBackOff() time.Duration {
-	if e.jitter == DecorrelatedJitter {
-		low := min(e.base, e.max)
-		high := e.max
-		if e.next <= e.max/3 { // three times of it does not pass max, or overflow
-			high = max(3*e.next, low)
-		}
-		e.next = low + e.draw(high-low)
-		return e.next
-	}
 	d := e.next
 	if e.next > e.max/2 { // doubling would pass max, or overflow
 		e.next = e.max

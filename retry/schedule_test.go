@@ -41,8 +41,6 @@ func TestJitters(t *testing.T) {
 		{NoJitter, 800 * time.Millisecond, 800 * time.Millisecond, 800 * time.Millisecond},
 		{FullJitter, 0, 800 * time.Millisecond, 400 * time.Millisecond},
 		{EqualJitter, 400 * time.Millisecond, 800 * time.Millisecond, 600 * time.Millisecond},
-		// Each mean is half of base and three times the mean before.
-		{DecorrelatedJitter, base, 8100 * time.Millisecond, 912500 * time.Microsecond},
 	} {
 		const n = 20_000
 		var sum time.Duration
@@ -58,25 +56,10 @@ func TestJitters(t *testing.T) {
 		}
 		mean := sum / n
 		if least < tt.low || most > tt.high || mean < tt.mean*97/100 || mean > tt.mean*103/100 {
-			t.Errorf("jitter %d: delays from %v to %v, mean %v; want %v to %v, mean %v", tt.jitter, least, most, mean, tt.low, tt.high, tt.mean)
+			t.Errorf("jitter %v: delays from %v to %v, mean %v; want %v to %v, mean %v", tt.jitter, least, most, mean, tt.low, tt.high, tt.mean)
 		}
-		if spread := tt.high - tt.low; tt.jitter != DecorrelatedJitter && (least > tt.low+spread/50 || most < tt.high-spread/50) {
-			t.Errorf("jitter %d: delays only from %v to %v", tt.jitter, least, most)
-		}
-	}
-}
-
-func TestSequence(t *testing.T) {
-	delays := []time.Duration{3, 0, 2}
-	make := Sequence(delays...)
-	delays[0] = 9
-	b := make()
-	for range 2 {
-		b.Reset()
-		for i, want := range []time.Duration{3, 0, 2, 2, 2} {
-			if got := b.NextBackOff(); got != want {
-				t.Errorf("delay %d is %v, want %v", i, got, want)
-			}
+		if spread := tt.high - tt.low; least > tt.low+spread/50 || most < tt.high-spread/50 {
+			t.Errorf("jitter %v: delays only from %v to %v", tt.jitter, least, most)
 		}
 	}
 }
@@ -94,19 +77,16 @@ func FuzzExponential(f *testing.F) {
 	f.Add(int64(100*time.Millisecond), int64(10*time.Second), uint16(40), uint8(0))
 	f.Add(int64(1), int64(1<<63-1), uint16(100), uint8(1))
 	f.Add(int64(1<<62), int64(1<<62+1), uint16(3), uint8(2))
-	f.Add(int64(1<<62), int64(1<<63-1), uint16(10_000), uint8(3))
-	f.Add(int64(5), int64(3), uint16(3), uint8(3))
+	f.Add(int64(1<<62), int64(1<<63-1), uint16(10_000), uint8(0))
+	f.Add(int64(5), int64(3), uint16(3), uint8(2))
 	f.Fuzz(func(t *testing.T, base, limit int64, attempts uint16, jitter uint8) {
 		j := Jitter(jitter)
-		if base < 0 || limit < 0 || j > DecorrelatedJitter {
+		if base < 0 || limit < 0 || j > EqualJitter {
 			return
 		}
 		b := Exponential(time.Duration(base), time.Duration(limit), j)()
 		b.Reset()
 		high := float64(base) // doubles do not overflow
-		if j == DecorrelatedJitter {
-			high *= 3
-		}
 		var last time.Duration
 		for i := range attempts {
 			d := b.NextBackOff()
@@ -117,16 +97,12 @@ func FuzzExponential(f *testing.F) {
 				low = last
 			case EqualJitter:
 				low = time.Duration(top/2*0.999) - 1
-			case DecorrelatedJitter:
-				low = time.Duration(min(base, limit))
 			}
 			if d < low || float64(d) > top || d > time.Duration(limit) {
 				t.Fatalf("delay %d is %v, want %v to %v", i, d, low, time.Duration(top))
 			}
 			last = d
-			if high *= 2; j == DecorrelatedJitter {
-				high *= 1.5
-			}
+			high *= 2
 		}
 	})
 }
@@ -137,8 +113,6 @@ func TestScheduleErrors(t *testing.T) {
 		"max":      func() { Exponential(1, -1, FullJitter) },
 		"constant": func() { Constant(-1) },
 		"jitter":   func() { Exponential(1, 1, 9) },
-		"sequence": func() { Sequence(1, -1) },
-		"none":     func() { Sequence() },
 	} {
 		func() {
 			defer func() {

@@ -65,7 +65,7 @@ func TestSteps(t *testing.T) {
 		{name: "Retry-After below the delay", calls: [][]step{{{503, again, 1 * s, 9, nil}, {[2]int{503, 1}, again, 2 * s, 8, nil}, {200, done, 0, 8.1, nil}}}},
 		{name: "Retry-After above the maximum", calls: [][]step{{{[2]int{503, 31}, gaveUp, 0, 10, retry.ErrRetryAfter}}}},
 		{name: "a reset", calls: [][]step{{{errReset, again, 1 * s, 9, nil}, {200, done, 0, 9.1, nil}}}},
-		{name: "a rejection", calls: [][]step{{{fault{rejected: true}, again, 0, 10, nil}, {503, again, 1 * s, 9, nil}, {200, done, 0, 9.1, nil}}}},
+		{name: "a refusal that another attempt may escape", calls: [][]step{{{free, again, 0, 10, nil}, {503, again, 1 * s, 9, nil}, {200, done, 0, 9.1, nil}}}},
 	} {
 		for _, through := range []string{"Do", "Transport"} {
 			t.Run(tt.name+"/"+through, func(t *testing.T) {

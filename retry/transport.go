@@ -1,16 +1,12 @@
 package retry
 
 import (
+	"cmp"
 	"errors"
-	"fmt"
-	"maps"
 	"net/http"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/belay-go/belay/internal/httpfield"
-	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
 // Transport is an [http.RoundTripper] that retries requests. The zero value is
@@ -19,26 +15,38 @@ import (
 //
 // A request is sent again after an error, or a 408, 429, 502, 503 or 504, if it
 // is idempotent: by its method (GET, HEAD, OPTIONS, TRACE, PUT, DELETE; RFC 9110,
-// section 9.2.2) or by an Idempotency-Key. Any other is sent again only if it
-// provably never left: the connection was not established, the server's HTTP/2
-// refused the stream or closed the connection before looking at it, or a layer
-// below refused it. A body needs GetBody, which [http.NewRequest] sets for the
-// usual readers, or MaxBody. Requests to upgrade the connection are sent once, and
-// so are those that no attempt can repair: a certificate that does not verify, a
-// name that does not exist, an invalid request.
+// section 9.2.2) or by an Idempotency-Key, even one without a value. For the
+// idempotent methods of other RFCs (PROPFIND, SEARCH, REPORT, QUERY) set Idempotent.
+// Any other request is sent again only if it provably never left: the connection was
+// not established, the server's HTTP/2 refused the stream or closed the connection
+// before looking at it, or a layer below refused it and says that another attempt
+// would differ.
+//
+// The body of a request is needed again. [http.NewRequest] sets GetBody for the usual
+// readers. A body without GetBody can be sent again as long as nobody has read from it,
+// and within MaxBody.
+//
+// Sent once are requests to upgrade the connection, and those that fail in a way that
+// no attempt can mend: a certificate that does not verify, a name that does not
+// exist, a server that speaks another protocol, an invalid request, a body that
+// cannot be read. Their error is returned as it is.
 //
 // When no attempt is left, or the budget, the deadline or Retry-After forbids
-// one, the last response is returned as it is, not an error. Responses that are
-// given up are read to their end (up to 64 KiB and 100 ms) so that their
-// connections can be used again.
+// one, or a layer below refuses it, the last response is returned, not an error.
+// Responses that are given up are read to their end so that their connections can be
+// used again. If one is returned after all, its body has no more than was read
+// then, up to 64 KiB within 100 ms.
 type Transport struct {
 	// Base sends the requests; nil means [http.DefaultTransport].
 	Base http.RoundTripper
 
-	// Policy applies to all requests. nil means a default Policy for each
-	// host, so that each has a budget of its own; the 1,024 hosts used first
-	// are kept.
+	// Policy applies to all requests. nil means a Policy for each host, so that
+	// each has a budget of its own. 1,024 hosts are kept, those in use last of all.
 	Policy *Policy
+
+	// Config is that of the policies for hosts. It is used if Policy is nil. A
+	// policy without a Name has the host's.
+	Config Config
 
 	// Hedger, if not nil, begins idempotent requests that are slow a second
 	// time. Each attempt of the Policy is then a hedged one. Give both the same
@@ -49,10 +57,19 @@ type Transport struct {
 	// means the rules above.
 	Idempotent func(*http.Request) bool
 
-	// Classify decides about a response, or the error in its place, before the
-	// rules above and those of the Policy do. What it retries must still be
-	// idempotent or never sent. nil leaves everything to them.
-	Classify func(*http.Response, error) Decision
+	// Classify decides about a response when its headers have arrived, or about
+	// the error in its place, before Config.Classify and the rules above do. The
+	// response is never nil: in place of one there is one without status, header and
+	// body. Its Request is the attempt's, so that AttemptFrom(resp.Request.Context())
+	// tells from the second on which it was. What Classify retries must still be
+	// idempotent or never sent. It is not asked about refusals of layers below, nor
+	// when the caller has left. nil leaves everything to the rules.
+	Classify func(resp *http.Response, err error) Decision
+
+	// RetryAfter returns how long a response asks to wait. A response that does
+	// is retried whatever its status, unless Classify says something else. nil means
+	// the header field Retry-After, for the statuses above.
+	RetryAfter func(*http.Response) time.Duration
 
 	// MaxBody is the length up to which a body without GetBody is read into
 	// memory before the request is sent, so that it can be sent again. It
@@ -64,9 +81,7 @@ type Transport struct {
 	// and the request is sent again at once.
 	Balanced bool
 
-	mu    sync.Mutex // held to add a host
-	order *simplelru.LRU[string, struct{}]
-	hosts atomic.Pointer[map[string]*Policy]
+	hosts hosts
 }
 
 var (
@@ -75,98 +90,41 @@ var (
 	errNoResponse    = errors.New("retry: Transport.Base returned neither a response nor an error")
 )
 
-const (
-	maxHosts   = 1024
-	drainBytes = 64 << 10
-	drainTime  = 100 * time.Millisecond
-)
-
 // RoundTrip implements [http.RoundTripper].
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	p := t.policy(req)
-	if err := t.check(p); err != nil {
-		if req.Body != nil {
-			req.Body.Close()
-		}
+	p, err := t.policy(req)
+	if err != nil {
+		closeBody(req.Body)
 		return nil, err
 	}
-	if p.timed || t.Hedger != nil || t.MaxBody > 0 && req.Body != nil && req.GetBody == nil {
-		return t.timed(p, req)
+	if p.timed || t.Hedger != nil || !plainBody(req) {
+		return t.exchange(p, req)
 	}
 	resp, err := t.send(req)
-	if err == nil && !t.bad(resp) {
-		if resp.StatusCode < 500 {
-			p.budget.deposit()
-		}
-		return resp, nil
-	}
-	var l loop
-	l.begin(req.Context(), p)
-	defer l.end()
-	return t.rest(&l, req, resp, err)
-}
-
-// timed is RoundTrip where a first attempt needs more than the request itself.
-func (t *Transport) timed(p *Policy, req *http.Request) (*http.Response, error) {
-	orig := req
-	req, err := t.buffered(req)
-	if err != nil {
-		return nil, err
-	}
-	var l loop
-	l.begin(req.Context(), p)
-	defer l.end()
-	resp, err := t.attempt(&l, req, req.Body)
-	resp, err = t.rest(&l, req, resp, err)
+	o := outcome{resp: resp, err: err}
 	if err == nil {
-		resp.Request = orig
-	}
-	return resp, err
-}
-
-// rest goes on after an attempt.
-func (t *Transport) rest(l *loop, req *http.Request, resp *http.Response, err error) (*http.Response, error) {
-	for {
-		if err == nil && !t.bad(resp) {
-			if resp.StatusCode < 500 {
-				l.succeed()
-			} else {
-				l.plan(verdict{stop: true}, &statusError{code: resp.StatusCode})
+		if o.verdict, o.good = t.judgeResponse(req, resp); o.good {
+			if o.verdict.answered {
+				p.budget.deposit()
 			}
 			return resp, nil
 		}
-		v := t.judge(l.policy, req, resp, err)
-		if err == nil {
-			err = &statusError{code: resp.StatusCode}
-		}
-		delay, ok := l.plan(v, err)
-		if !ok {
-			return t.result(l, resp, err)
-		}
-		body, bodyErr := freshBody(req)
-		if bodyErr != nil {
-			l.abandon(fmt.Errorf("retry: GetBody: %w", bodyErr), err)
-			return t.result(l, resp, err)
-		}
-		if resp != nil {
-			drain(resp.Body)
-		}
-		if !l.wait(delay, err) {
-			if body != nil {
-				body.Close()
-			}
-			return nil, l.fail(err)
-		}
-		resp, err = t.attempt(l, req, body)
 	}
+	return t.exchangeSent(p, req, o)
 }
 
-// result is a response, if there is one, and otherwise an error.
-func (t *Transport) result(l *loop, resp *http.Response, err error) (*http.Response, error) {
-	if resp != nil {
-		return resp, nil
+// policy returns the policy for req.
+func (t *Transport) policy(req *http.Request) (*Policy, error) {
+	if t.Hedger != nil && t.Hedger.cfg.Budget == nil {
+		return nil, errHedgerNotMade
 	}
-	return nil, l.fail(err)
+	if t.Policy == nil {
+		return t.hosts.get(req, &t.Config)
+	}
+	if t.Policy.budget == nil {
+		return nil, errNotMade
+	}
+	return t.Policy, nil
 }
 
 // CloseIdleConnections closes those of Base.
@@ -180,8 +138,8 @@ func (t *Transport) CloseIdleConnections() {
 func (t *Transport) send(req *http.Request) (*http.Response, error) {
 	resp, err := t.base().RoundTrip(req)
 	if err != nil {
-		if resp != nil && resp.Body != nil {
-			resp.Body.Close()
+		if resp != nil {
+			closeBody(resp.Body)
 		}
 		return nil, err
 	}
@@ -192,107 +150,35 @@ func (t *Transport) send(req *http.Request) (*http.Response, error) {
 }
 
 func (t *Transport) base() http.RoundTripper {
-	if t.Base == nil {
-		return http.DefaultTransport
-	}
-	return t.Base
+	return cmp.Or(t.Base, http.DefaultTransport)
 }
 
-func (t *Transport) policy(req *http.Request) *Policy {
-	if t.Policy != nil {
-		return t.Policy
+// ask returns what Classify says about the end of an attempt of req.
+func (t *Transport) ask(req *http.Request, resp *http.Response, err error) Decision {
+	if t.Classify == nil {
+		return Default
 	}
-	var host string
-	if req.URL != nil {
-		host = req.URL.Host
+	if resp == nil {
+		resp = &http.Response{Header: http.Header{}, Body: http.NoBody}
 	}
-	if m := t.hosts.Load(); m != nil {
-		if p := (*m)[host]; p != nil {
-			return p
-		}
-	}
-	return t.addHost(host)
+	resp.Request = req
+	return t.Classify(resp, err)
 }
 
-// addHost copies the map: hosts are few and looked up on every request.
-func (t *Transport) addHost(host string) *Policy {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	var hosts map[string]*Policy
-	if m := t.hosts.Load(); m != nil {
-		if p := (*m)[host]; p != nil {
-			return p
-		}
-		hosts = maps.Clone(*m)
-	} else {
-		hosts = make(map[string]*Policy)
-		t.order, _ = simplelru.NewLRU[string, struct{}](maxHosts, nil)
+// judgeResponse decides about a response. good says that the caller gets it.
+func (t *Transport) judgeResponse(req *http.Request, resp *http.Response) (v verdict, good bool) {
+	d := t.ask(req, resp, nil)
+	if t.RetryAfter != nil {
+		v.after = t.RetryAfter(resp)
 	}
-	if t.order.Len() == maxHosts {
-		oldest, _, _ := t.order.RemoveOldest()
-		delete(hosts, oldest)
+	if d == Stop || d == Default && v.after <= 0 && !retryStatus(resp.StatusCode) {
+		return verdict{stop: true, answered: resp.StatusCode < 500}, true
 	}
-	t.order.Add(host, struct{}{})
-	p := New(Config{})
-	hosts[host] = p
-	t.hosts.Store(&hosts)
-	return p
-}
-
-func (t *Transport) check(p *Policy) error {
-	if p.budget == nil {
-		return errNotMade
+	if t.RetryAfter == nil {
+		v.after = httpfield.RetryAfter(resp.Header)
 	}
-	if t.Hedger != nil && t.Hedger.cfg.Budget == nil {
-		return errHedgerNotMade
+	if t.Balanced && resp.StatusCode == http.StatusServiceUnavailable && v.after > 0 {
+		v.atOnce, v.after = true, 0
 	}
-	return nil
-}
-
-// bad reports whether resp is one that is retried.
-func (t *Transport) bad(resp *http.Response) bool {
-	if t.Classify != nil {
-		switch t.Classify(resp, nil) {
-		case Retry:
-			return true
-		case Stop:
-			return false
-		}
-	}
-	return retryStatus(resp.StatusCode)
-}
-
-// judge decides about an attempt that ended with err or with a bad response.
-func (t *Transport) judge(p *Policy, req *http.Request, resp *http.Response, err error) verdict {
-	ctx := req.Context()
-	if ctx.Err() != nil || !repeatable(req) {
-		return verdict{stop: true}
-	}
-	if err == nil {
-		v := verdict{stop: !t.idempotent(req), after: httpfield.RetryAfter(resp.Header)}
-		if t.Balanced && resp.StatusCode == http.StatusServiceUnavailable && v.after > 0 {
-			v.atOnce, v.after = true, 0
-		}
-		return v
-	}
-	v := classify(ctx, p.cfg.Classify, err)
-	if t.Classify != nil {
-		switch t.Classify(nil, err) {
-		case Retry:
-			v.stop = false
-		case Stop:
-			v.stop = true
-		}
-	}
-	if !v.rejected && (hopeless(err) || !t.idempotent(req) && !neverSent(err)) {
-		v.stop = true
-	}
-	return v
-}
-
-func (t *Transport) idempotent(req *http.Request) bool {
-	if t.Idempotent != nil {
-		return t.Idempotent(req)
-	}
-	return idempotent(req)
+	return v, false
 }
