@@ -20,7 +20,7 @@ func discardAll[T any](ctx context.Context, discard func(T), values []T) {
 		done++
 		guard("", c.heard, func() error { discard(v); return nil }, func(err error, how ending) {
 			if how != returned {
-				c.stray(err, how)
+				c.stray(err)
 			}
 		})
 	}

@@ -64,12 +64,37 @@
 //
 // All this lives in memory: it survives a failure, but not the end of the process.
 //
-// # Panics
+// # Code that ends badly
 //
 // A panic of a part, and [runtime.Goexit], end the call like a failure, and then
 // reach the caller's goroutine: the panic as a [*PanicError], with the part's name
-// and stack. After Call has returned there is no caller: Config.Observe is told of the
-// panic, and without an Observe the panic takes its course.
+// and stack. After Call has returned there is no caller. Then Config.Observe is told,
+// and without an Observe a panic takes its course: the process dies. In a plan within a
+// plan, the outer one is told. Whatever happens, all that was done is undone, and no
+// later call is affected:
+//
+//	                                  panics          exits       hangs
+//	function, fallback                Call panics     Call exits  left behind
+//	  left behind, Call goes on       Call panics     Call exits  no matter
+//	  left behind, after Call         told, or dies   told        no matter
+//	function in First, Quorum, Each   Call panics     Call exits  left behind
+//	  loser, Call goes on             Call panics     told        no matter
+//	  loser, after Call               told, or dies   told        no matter
+//	discard, Call goes on             Call panics     told        no matter
+//	discard, after Call               told, or dies   told        no matter
+//	Undo                              Call panics     Error.Undo  Error.Undo
+//	  after its time, Call goes on    Call panics     told        no matter
+//	  of a late value, Call goes on   Call panics     told        no matter
+//	  after Call                      told, or dies   told        no matter
+//	method of an error                Call panics     Call exits  left behind
+//	key of LastGood                   Call panics
+//	assemble                          Call panics     Call exits  Call hangs
+//	Observe of Called                 Call panics     Call exits  Call hangs
+//	Observe of Late                   Stats.Dropped   Stats.Dropped   no matter
+//
+// Left behind is what has a time that is up. A value that assemble or an Observe of
+// Called has had when it ended badly is gone with it; when assemble did, the parts are
+// undone.
 //
 // # When not to use it
 //

@@ -72,15 +72,16 @@ func (c *cell) heard() bool { return c != nil && c.run.heard() }
 
 // stray tells how code has ended that did not return, that nobody waits for, and that
 // was called by the part's function.
-func (c *cell) stray(err error, how ending) {
-	switch p, ok := err.(panicked); {
-	case c == nil:
+func (c *cell) stray(err error) {
+	if c == nil {
 		return
-	case how == exited:
-		c.run.tell(Event{Kind: Late, Part: c.name(), Err: err})
-	case ok:
-		err = panicked{newPanicError(c.name(), p.PanicError, nil)}
-		c.run.crashed(c.index(), err, Event{Kind: Late, Part: c.name(), Err: err})
+	}
+	name := c.name()
+	if p, ok := err.(panicked); ok {
+		err = panicked{newPanicError(name, p.PanicError, nil)}
+		c.run.crashed(c.index(), err, Event{Kind: Late, Part: name, Err: err})
+	} else {
+		c.run.tell(Event{Kind: Late, Part: name, Err: err})
 	}
 }
 
@@ -101,8 +102,8 @@ func (r *run) crashed(i int32, err error, e Event) {
 	switch outer := whose(r.ctx.parent); {
 	case r.plan.cfg.Observe != nil:
 		r.tell(e)
-	case outer != nil && panics:
-		outer.stray(err, crashed)
+	case outer != nil:
+		outer.stray(err)
 	case panics: // everybody has left in the meantime
 		panic(p.PanicError)
 	}

@@ -101,7 +101,7 @@ func (r *race[T]) enter(i int, fn func() (T, error)) {
 		switch inTime := r.arrive(i, v, err, how); {
 		case inTime:
 		case how != returned:
-			part.stray(err, how)
+			part.stray(err)
 		case err == nil:
 			discardAll(r.ctx, r.discard, []T{v})
 		}
