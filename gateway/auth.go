@@ -10,24 +10,25 @@ import (
 	"sync"
 )
 
-// Auth adds credentials to requests, once for each request that goes to the base
-// origin. It must be safe for concurrent use.
+// Auth adds credentials to the requests that go to the base origin, to each of them
+// once. It must be safe for concurrent use.
 //
-// An Auth that also has the method
+// An Auth can have one more method:
 //
 //	Stale(ctx context.Context, sent *http.Request) bool
 //
-// is told when the request sent was answered with 401, and reports whether Apply
-// would add other credentials now. Then the request is sent once more.
+// It is called when the request sent was answered with 401, and returns true if Apply
+// can add other credentials now. Then the request is sent once more, with the field
+// Cache-Control: no-cache, unless the credentials turn out to be the same.
 type Auth interface {
-	// Apply adds the credentials to a request. It may set header fields and the
-	// query, and nothing else. Its errors must not show the credentials.
+	// Apply adds the credentials to a request. It may change the header and the query,
+	// and nothing else. Its errors must not show the credentials.
 	Apply(ctx context.Context, req *http.Request) error
 
-	// Identity names whose credentials they are, for a cache below, which does not
-	// give the responses for one name to another: different credentials need
-	// different names. A name is no secret. "" says that all requests of the Gateway
-	// have the same credentials.
+	// Identity returns a name for the credentials. A cache below never gives the
+	// responses for one name to another: different credentials need different names.
+	// A name is not secret. "" means that all requests of the Gateway have the same
+	// credentials.
 	Identity(ctx context.Context) string
 }
 
@@ -79,8 +80,8 @@ func (a *fixed) GoString() string                { return a.String() }
 
 var processKey = sync.OnceValue(func() string { return rand.Text() })
 
-// fingerprint names credentials, the same for the same ones, so that nobody can tell
-// or try what they are without the process's memory.
+// fingerprint returns a name for credentials, always the same for the same ones.
+// Nobody can guess and test the credentials without a key from this process.
 func fingerprint(parts ...string) string {
 	mac := hmac.New(sha256.New, []byte(processKey()))
 	for _, p := range parts {

@@ -9,14 +9,14 @@ import (
 	"strings"
 )
 
-// binding says how a Req becomes a request. It does not change once made.
+// binding says how a Req becomes a request. It does not change after it was made.
 type binding struct {
 	pattern  pattern
 	pointer  bool     // Req is a pointer
 	fields   []field  // of query, header and form
 	path     []*field // in the order of pattern.names
 	body     *field   // nil for none
-	bodyOf   bodyOf
+	bodyOf   bodyOf // of body
 	hasQuery bool
 	hasForm  bool
 }

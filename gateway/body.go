@@ -24,7 +24,7 @@ type body struct {
 	contentType string
 }
 
-// bodyOf makes a body of a value. Errors complete the sentence "the body ...".
+// bodyOf makes a body from a value. Its errors continue the sentence "the body ...".
 type bodyOf func(reflect.Value) (body, error)
 
 var (
@@ -33,8 +33,7 @@ var (
 	valuesType    = reflect.TypeFor[url.Values]()
 )
 
-// isBody reports whether t is a body though it may look like a struct with fields
-// to bind.
+// isBody reports whether t is a body, even if it is a struct with fields.
 func isBody(t reflect.Type) bool { return t.Implements(readerType) }
 
 func bodyOfType(t reflect.Type, codec Codec) (bodyOf, error) {
@@ -70,7 +69,7 @@ func bodyOfType(t reflect.Type, codec Codec) (bodyOf, error) {
 	marshal, contentType := codec.marshal(), codec.contentType()
 	return func(v reflect.Value) (body, error) {
 		if v.CanAddr() {
-			v = v.Addr() // and so MarshalJSON on a pointer is found
+			v = v.Addr() // so that MarshalJSON on a pointer is found
 		}
 		text, err := marshal(v.Interface())
 		if err != nil {
@@ -90,8 +89,8 @@ func bytesBody(text []byte, contentType string) body {
 	return b
 }
 
-// readerBody sends r, again and again if it can be read at any place. Then it is left
-// open; otherwise it is closed by whoever reads it, as is the body of a request.
+// readerBody sends r. If r can be read at any offset, it can be sent several times and
+// is left open. Otherwise it is closed like any body of a request.
 func readerBody(r io.Reader, contentType string) body {
 	if r == http.NoBody {
 		return bytesBody(nil, contentType)
@@ -102,7 +101,7 @@ func readerBody(r io.Reader, contentType string) body {
 	if l, ok := r.(interface{ Len() int }); ok && l.Len() == 0 {
 		return bytesBody(nil, contentType)
 	}
-	// Of files that seem to be empty, such as those in /proc, not all are.
+	// Some files only seem to be empty, such as those in /proc.
 	if at, n, ok := section(r); ok && n > 0 {
 		again := func() (io.ReadCloser, error) { return io.NopCloser(io.NewSectionReader(at, at.begin, n)), nil }
 		b := body{length: n, again: again, contentType: contentType}
@@ -116,13 +115,13 @@ func readerBody(r io.Reader, contentType string) body {
 	return body{reader: rc, length: -1, contentType: contentType}
 }
 
-// sectionAt is a reader that can be read at any place, and where it stands.
+// sectionAt is a reader that can be read at any offset, and its present one.
 type sectionAt struct {
 	io.ReaderAt
 	begin int64
 }
 
-// section returns what is left to be read of r, and how much that is.
+// section returns the unread part of r, and its length.
 func section(r io.Reader) (at sectionAt, n int64, ok bool) {
 	at.ReaderAt, ok = r.(io.ReaderAt)
 	s, seeks := r.(io.Seeker)

@@ -7,16 +7,16 @@ import (
 	"github.com/belay-go/belay/internal/identity"
 )
 
-// call is one logical call, in the context of all its requests.
+// call is one logical call. It is the context of all its requests.
 type call struct {
 	context.Context
 	gateway  *Gateway
 	endpoint *plan             // nil below Gateway.Client
 	identity identity.Identity // of the credentials that Auth has added
-	own      *http.Request     // made by the endpoint, which may be changed
-	sent     *http.Request     // the last one given to Config.Transport, nil for none
-	query    string            // own's, before Auth
-	form     string            // own's body, if that is a form of fields
+	own      *http.Request     // the endpoint's request, which nobody else has
+	sent     *http.Request     // the last one given to Config.Transport, or nil
+	query    string            // of own, before Auth
+	form     string            // the body of own, if it is made of form fields
 }
 
 type callKey struct{}
@@ -39,9 +39,9 @@ func callFrom(ctx context.Context) *call {
 
 type idempotencyKey struct{}
 
-// WithIdempotencyKey returns a context that gives the calls made with it their
-// idempotency key, if their endpoint sends one. It is for one logical call: for a retry
-// above the Gateway, or a job that is run again.
+// WithIdempotencyKey returns a context with the idempotency key for one logical call,
+// if its endpoint sends one. It is for a retry above the Gateway, and for a job that
+// may run again.
 func WithIdempotencyKey(ctx context.Context, key string) context.Context {
 	return context.WithValue(ctx, idempotencyKey{}, key)
 }

@@ -6,17 +6,18 @@ import (
 	"strings"
 )
 
-// A Codec encodes and decodes bodies. The zero value is JSON; a field that is not
-// set is JSON's.
+// A Codec encodes and decodes bodies. The zero value is JSON. A field that is not set
+// is that of JSON.
 //
 //	gateway.Codec{ContentType: "application/xml", Marshal: xml.Marshal, Unmarshal: xml.Unmarshal}
 type Codec struct {
-	// ContentType is that of requests, and what Accept asks for. Of responses it is
-	// right, with any parameters, as is */*+json where it is application/json.
+	// ContentType is the content type of requests, and the value of Accept. A response
+	// of this type is right, with any parameters. With application/json, so is any type
+	// that ends in +json, and the same for other types.
 	ContentType string
 
-	// Accepts are further media types of responses that are right, for servers that
-	// call theirs something else; "*/*" is any.
+	// Accepts are more media types of responses that are right, for servers that label
+	// their responses otherwise. "*/*" means any.
 	Accepts []string
 
 	// Marshal encodes the body of a request.

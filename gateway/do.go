@@ -10,9 +10,9 @@ import (
 	"github.com/belay-go/belay/internal/httpbody"
 )
 
-// call makes a call and stores the value in what out points to. The response's body
-// has been read, or is the value. (The error is not of type *Error, so that nil is
-// nil.)
+// call makes a call and stores the value in what out points to. The body of the
+// response has been read, or is the value. The error is not of type *Error, so that
+// a nil one is nil.
 func (e *plan) call(ctx context.Context, in reflect.Value, out any) (*http.Response, error) {
 	observe := e.gateway.cfg.Observe
 	if observe == nil {

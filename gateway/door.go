@@ -11,8 +11,8 @@ import (
 	"github.com/belay-go/belay/internal/identity"
 )
 
-// door is what all requests of a Gateway pass through: it adds credentials to those to
-// the base origin, and takes them from all others.
+// door is the RoundTripper of all requests of a Gateway. It adds credentials to
+// requests to the base origin, and takes them away from all others.
 type door struct{ *Gateway }
 
 var (
@@ -40,7 +40,7 @@ func (d *door) RoundTrip(req *http.Request) (*http.Response, error) {
 	if c == nil || c.gateway != d.Gateway {
 		outer := c
 		c = &call{Context: ctx, gateway: d.Gateway}
-		if ctx = c; outer != nil { // as of a program that is called with the context of a call
+		if ctx = c; outer != nil { // a Gateway used within a call of another
 			out = clone(ctx, req)
 		}
 	}
@@ -83,8 +83,7 @@ func (d *door) apply(c *call, req *http.Request) error {
 	return nil
 }
 
-// replay sends req once more if it was answered with 401 and Auth has, or gets,
-// other credentials.
+// replay sends req once more, after a 401, if Auth has other credentials.
 func (d *door) replay(c *call, req, sent *http.Request, resp *http.Response) (*http.Response, error) {
 	ctx := sent.Context()
 	auth, ok := d.cfg.Auth.(interface {
@@ -138,7 +137,7 @@ func (d *door) send(c *call, out, req *http.Request) (*http.Response, error) {
 	if out != req || resp.Request == nil {
 		resp.Request = req
 	}
-	// http.Client would show what it cannot parse.
+	// The error of http.Client would show what it cannot parse.
 	if location := resp.Header["Location"]; len(location) > 0 && c.endpoint != nil {
 		if _, err := req.URL.Parse(location[0]); err != nil && resp.StatusCode/100 == 3 {
 			resp.Body.Close()
@@ -148,7 +147,7 @@ func (d *door) send(c *call, out, req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// refuse closes the body of a request that is not sent.
+// refuse closes the body of a request that is not sent, and returns err.
 func refuse(req *http.Request, err error) error {
 	if req.Body != nil {
 		req.Body.Close()
@@ -156,7 +155,7 @@ func refuse(req *http.Request, err error) error {
 	return err
 }
 
-// left reports whether req comes from a redirect by another origin.
+// left reports whether req comes, through redirects, from another origin.
 func (d *door) left(req *http.Request) bool {
 	for req.Response != nil && req.Response.Request != nil {
 		if req = req.Response.Request; !d.owns(req.URL) {
@@ -175,7 +174,7 @@ func clone(ctx context.Context, req *http.Request) *http.Request {
 	return out
 }
 
-// anonymous returns a copy of req with harmless header fields only.
+// anonymous returns a copy of req that has only harmless header fields.
 func anonymous(ctx context.Context, req *http.Request) *http.Request {
 	out := clone(ctx, req)
 	for name := range out.Header {
@@ -187,7 +186,7 @@ func anonymous(ctx context.Context, req *http.Request) *http.Request {
 	return out
 }
 
-// CloseIdleConnections closes those of Config.Transport.
+// CloseIdleConnections closes the idle connections of Config.Transport.
 func (d *door) CloseIdleConnections() {
 	if c, ok := d.cfg.Transport.(interface{ CloseIdleConnections() }); ok {
 		c.CloseIdleConnections()

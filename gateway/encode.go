@@ -16,8 +16,7 @@ var errNil = errors.New("is nil")
 
 var textMarshalerType = reflect.TypeFor[encoding.TextMarshaler]()
 
-// encoderOf returns the encoder for values of type t. Pointers are nil only
-// where the caller has not looked.
+// encoderOf returns the encoder for values of type t.
 func encoderOf(t reflect.Type) (encoder, error) {
 	switch {
 	case t == reflect.TypeFor[time.Time]():
@@ -92,7 +91,7 @@ func unencodable(err error) error {
 	return err
 }
 
-// isEmpty is what omitempty leaves out.
+// isEmpty reports whether omitempty leaves v out.
 func isEmpty(v reflect.Value) bool {
 	switch v.Kind() {
 	case reflect.Slice, reflect.Map:

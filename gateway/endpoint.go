@@ -11,26 +11,25 @@ import (
 	"time"
 )
 
-// None stands for a Req without parameters and body, or a Resp whose body does
-// not matter.
+// None is a Req without parameters and body, or a Resp whose body is not read.
 type None struct{}
 
 // A Response is what [Endpoint.CallResponse] returns.
 type Response[T any] struct {
-	Value  T           // the body
+	Value  T           // the decoded body
 	Status int         // 2xx
 	Header http.Header // of the response
 }
 
-// Cache returns what a cache had to do with the response. For more, such as when it
-// becomes stale, read the field Cache-Status of Header.
+// Cache returns what a cache had to do with the response. The field Cache-Status of
+// Header says more, such as when the response becomes stale.
 func (r Response[T]) Cache() CacheStatus { return cacheStatusOf(r.Header) }
 
-// An Endpoint is one thing that the external system can be asked. It is safe for
-// concurrent use. Make it with [NewEndpoint].
+// An Endpoint is one operation of the external system. It is safe for concurrent use.
+// Make it with [NewEndpoint].
 type Endpoint[Req, Resp any] struct{ plan plan }
 
-// plan is what an Endpoint has worked out beforehand.
+// plan is what an Endpoint prepares when it is made.
 type plan struct {
 	gateway        *Gateway
 	name           string
@@ -38,7 +37,7 @@ type plan struct {
 	path, rawPath  string // if it has no wildcards
 	header         http.Header
 	timeout        time.Duration // 0: none
-	limit          int64         // of a response's body; 0 or less: none
+	limit          int64         // of the body of a response; 0 or less: none
 	stream         bool
 	none           bool
 	accepts        accepts
@@ -48,9 +47,9 @@ type plan struct {
 	idempotent     bool
 }
 
-// NewEndpoint returns the endpoint of g with the given pattern, such as "GET
-// /users/{name}". It panics if the pattern is malformed, or does not fit the tags
-// of Req, as [http.ServeMux] does: it is meant for start-up.
+// NewEndpoint returns the endpoint of g with a pattern such as "GET /users/{name}".
+// It panics if the pattern is malformed or does not fit the tags of Req, as
+// [http.ServeMux] does: both are part of the program.
 func NewEndpoint[Req, Resp any](g *Gateway, pattern string, cfg EndpointConfig) *Endpoint[Req, Resp] {
 	e := &Endpoint[Req, Resp]{}
 	if err := e.plan.prepare(g, pattern, cfg, reflect.TypeFor[Req](), reflect.TypeFor[Resp]()); err != nil {
@@ -94,7 +93,7 @@ func (e *plan) prepare(g *Gateway, pattern string, cfg EndpointConfig, in, out r
 	return nil
 }
 
-// response prepares for a Resp of type t. It returns what to ask for, "" for
+// response prepares for a Resp of type t. It returns the value of Accept, "" for
 // anything.
 func (e *plan) response(t reflect.Type, cfg EndpointConfig, limit int64) (accept string) {
 	e.limit = cmp.Or(cfg.MaxResponseBytes, limit)
@@ -129,16 +128,16 @@ func (e *plan) response(t reflect.Type, cfg EndpointConfig, limit int64) (accept
 	return codec.contentType()
 }
 
-// Call makes one call and returns what the response says. Every error is an
-// [*Error]; nothing is sent where its Kind is InvalidRequest or NoCredentials, or
-// ctx has ended already. It has the shape that retry.Wrap, breaker.Wrap and
+// Call makes one call and returns the value of the response. Every error is an
+// [*Error]. Nothing is sent if its Kind is InvalidRequest, NoCredentials or Refused,
+// or if ctx has ended already. Call has the shape that retry.Wrap, breaker.Wrap and
 // facade.Step take.
 func (e *Endpoint[Req, Resp]) Call(ctx context.Context, in Req) (Resp, error) {
 	r, err := e.CallResponse(ctx, in)
 	return r.Value, err
 }
 
-// CallResponse is [Endpoint.Call] that returns the status and header as well.
+// CallResponse is [Endpoint.Call], and also returns the status and the header.
 func (e *Endpoint[Req, Resp]) CallResponse(ctx context.Context, in Req) (Response[Resp], error) {
 	var r Response[Resp]
 	resp, err := e.plan.call(ctx, reflect.ValueOf(&in).Elem(), &r.Value)
@@ -153,5 +152,5 @@ func (e *Endpoint[Req, Resp]) CallResponse(ctx context.Context, in Req) (Respons
 // String returns the endpoint's name.
 func (e *Endpoint[Req, Resp]) String() string { return e.plan.name }
 
-// GoString returns what [Endpoint.String] does.
+// GoString returns what String does, so that %#v shows no secrets.
 func (e *Endpoint[Req, Resp]) GoString() string { return e.plan.name }

@@ -1,7 +1,7 @@
-// Package gateway is one typed, safe door to an external system.
+// Package gateway is one typed and safe door to an external system.
 //
-// A [Gateway] is made once for each system, an [Endpoint] once for each thing that
-// it can be asked, and the rest of the program sees typed calls only:
+// Make a [Gateway] once for each system, and an [Endpoint] once for each operation
+// of the system. The rest of the program makes typed calls:
 //
 //	api, err := gateway.New(gateway.Config{BaseURL: "https://api.example/v2"})
 //	...
@@ -9,35 +9,36 @@
 //	...
 //	user, err := getUser.Call(ctx, "ada")
 //
-// Patterns and types are checked when the endpoint is made, so that a mistake
-// shows at start-up. [Endpoint.Call] has the shape that retry.Wrap, breaker.Wrap
-// and facade.Step take.
+// Patterns and types are checked when the endpoint is made, so that a mistake shows
+// at start-up. [Endpoint.Call] has the shape that retry.Wrap, breaker.Wrap and
+// facade.Step take.
 //
 // # Requests
 //
-// Req is bound to the request by the tags of its fields:
+// The tags of Req's fields say where each field goes:
 //
 //	Owner string     `path:"owner"`                    // {owner} in the pattern
 //	Page  int        `query:"page,omitempty"`          // ?page=2
 //	Match string     `header:"If-None-Match,omitempty"`
 //	Grant string     `form:"grant_type"`               // a field of a form in the body
-//	Issue Issue      `body:""`                         // the body, one field at most
-//	Note  string     `query:"-"`                       // not bound
+//	Issue Issue      `body:""`                         // the body; one field at most
+//	Note  string     `query:"-"`                       // not sent
 //
-// Every exported field of a struct with tags has one; those of an embedded struct
-// count as its own. A value is written as its type says:
+// In a struct with tags every exported field needs one. The fields of an embedded
+// struct count as fields of the outer one. The type of a value says how it is written:
 //
 //	string, bool, integers, floats  as they are
 //	time.Time                       RFC 3339
 //	time.Duration                   1m30s
 //	encoding.TextMarshaler          its text
 //	a pointer                       what it points to; nil is left out
-//	a slice                         one parameter or field line for each element
+//	a slice                         one parameter or header line for each element
 //
-// The option omitempty leaves out zero values, comma joins the elements of a slice
-// with commas. [None] has no parameters and no body. A Req that is neither a struct
-// nor a pointer to one is the value of the pattern's one wildcard. All others,
-// structs without tags among them, are the body, which is sent as its type says:
+// The option omitempty leaves out zero values. The option comma joins the elements of
+// a slice with commas. [None] has no parameters and no body. If the pattern has one
+// wildcard, and Req is neither a struct nor a pointer to one, Req is the value of the
+// wildcard. Any other Req, such as a struct without tags, is the body. The type of a
+// body says how it is sent:
 //
 //	io.Reader            application/octet-stream, streamed
 //	[]byte               application/octet-stream
@@ -48,19 +49,35 @@
 //
 // # Responses
 //
-// Resp says how the body of a response with a status of 2xx is read, and which
-// content types are right; any other is an error, never a zero value:
+// If the status is 2xx, Resp says how the body is read and which content types are
+// right. Any other content type is an error, and never a zero value:
 //
 //	None                 not read
 //	io.ReadCloser        any, streamed to the caller, who closes it
 //	[]byte               any
-//	string               text/*, but for text/html
+//	string               text/*, except text/html
 //	url.Values           application/x-www-form-urlencoded
 //	anything else        EndpointConfig.Codec: application/json and */*+json
 //
-// A response without a Content-Type is taken for right, one with the status 204 or
-// 205 is the zero value. Everything else is an [*Error], which carries a bounded
-// part of the body, as RFC 9457 has it where it is an application/problem+json.
+// A response without a Content-Type is accepted. The status 204 or 205 means the zero
+// value.
+//
+// Some systems answer failures with the status 200. If Resp, or what it points to, has
+// the method
+//
+//	CheckResponse() error
+//
+// it is called after decoding, and its error becomes the cause of an [*Error] of the
+// kind [Unsuccessful]. A method of a type that is embedded in all responses of a system
+// checks them all.
+//
+// # Errors
+//
+// Every error of a call is an [*Error]. It says what went wrong, whether the system
+// got the request, and what the system says: the status, the header, the beginning of
+// the body, a problem (RFC 9457), and in one line the usual members of JSON. Its methods
+// tell the layers above whether and when another call can help. [Config].RetryAfter is
+// for systems that announce their limits in their own way.
 //
 // # URLs
 //
@@ -73,27 +90,30 @@
 //	https://api.example/v2/   GET /users/{name}  https://api.example/v2/users/ada
 //	https://api.example/v2    GET /              https://api.example/v2/
 //
-// A wildcard may be a part of a segment ("GET /compare/{base}...{head}"), or at the
-// end be the rest of the path ("GET /contents/{path...}"). Everything in a value
-// that is not a letter, a digit or one of "-._~" is percent-encoded. A value that
-// is empty, has the segment "." or "..", in any encoding, or a control character
-// is refused: DELETE /users/{name} can delete no more than one user.
+// A wildcard can be a part of a segment ("GET /compare/{base}...{head}"). At the end
+// it can be the rest of the path ("GET /contents/{path...}"). In its value everything
+// except letters, digits and "-._~" is percent-encoded. A value that is empty, that
+// contains the segment "." or ".." in any encoding, or that contains a control
+// character is an error: DELETE /users/{name} can never delete more than one user.
 //
 // # Safety
 //
-// Credentials are bound to the origin of the base URL. Redirects are followed
-// within that origin only; where [Config].CheckRedirect allows others, they carry
-// none but harmless header fields. No cookie is stored. No credential is in any
-// part of an error or event, and no query value in their text.
+// Credentials are bound to the origin of the base URL. Redirects are followed only
+// within this origin. If [Config].CheckRedirect allows other origins, requests to them
+// have only header fields that are harmless. Cookies are not stored. Errors and events
+// contain no credential, and their text contains no query value.
 //
-// The time of a call, its body included, is limited, and so is the size of a
-// response after decompression.
+// The time of a call is limited, its body included. So is the size of a response,
+// measured after decompression.
 //
 // # Cache
 //
-// Package [github.com/belay-go/belay/gateway/httpcache] stores responses, as RFC 9111
-// has it. It goes into Config.Transport, above retries, breakers and limits, and knows
-// there whose credentials the Auth of a Gateway has added.
+// Package [github.com/belay-go/belay/gateway/httpcache] stores responses (RFC 9111).
+// Put it into Config.Transport, above retries, breakers and limits. There it knows
+// whose credentials the Auth of a Gateway has added. [Event] and [Response] say what a
+// cache had to do with a response. A request field `header:"Cache-Control,omitempty"`
+// tells it, for one call, what to do: "no-cache" asks the system anyway, and
+// "only-if-cached" does not ask it at all.
 //
 // # Defaults
 //
@@ -116,14 +136,14 @@ import (
 // starts no goroutine. Make it with [New].
 type Gateway struct {
 	cfg    Config
-	base   *url.URL // no longer with a path
-	path   string   // of the base URL, encoded, without a slash at its end
-	own    string   // an identity for an Auth that names none
+	base   *url.URL // without its path
+	path   string   // of the base URL, encoded, without a slash at the end
+	own    string   // the identity if Auth does not name one
 	client http.Client
 }
 
-// New returns a Gateway, or an error if cfg is not valid: the base URL is usually
-// not known before the program runs.
+// New returns a Gateway, or an error if cfg is not valid. It does not panic, because
+// the base URL usually comes from outside the program.
 func New(cfg Config) (*Gateway, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -142,10 +162,10 @@ func New(cfg Config) (*Gateway, error) {
 	return g, nil
 }
 
-// Client returns a client for requests that are no endpoints: it refuses to
-// send any but to the base origin, adds the credentials, and otherwise sends and
-// answers as http.Client does. The size of responses is not limited, and neither
-// Config.Header nor Observe apply.
+// Client returns a client for requests that have no endpoint. It sends requests to
+// the base origin only, and adds the credentials. In everything else it is an
+// http.Client: the size of responses is not limited, and of Config neither Header nor
+// RetryAfter apply. Observe is called for [Replayed] only.
 func (g *Gateway) Client() *http.Client {
 	c := g.client
 	c.Timeout = max(0, g.cfg.Timeout)
@@ -155,11 +175,11 @@ func (g *Gateway) Client() *http.Client {
 // String returns the base URL.
 func (g *Gateway) String() string { return g.base.String() + g.path + "/" }
 
-// GoString returns what [Gateway.String] does, which has no secrets.
+// GoString returns what String does, so that %#v shows no secrets.
 func (g *Gateway) GoString() string { return g.String() }
 
-// EndpointFrom returns the name of the endpoint that a request belongs to, to the
-// layers below: a pattern, fit for metrics since there are only so many.
+// EndpointFrom returns the name of the endpoint that a request belongs to, for the
+// layers below. There are few such names, so that they can be labels of metrics.
 func EndpointFrom(ctx context.Context) (name string, ok bool) {
 	c := callFrom(ctx)
 	if c == nil || c.endpoint == nil {

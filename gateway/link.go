@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// Link returns the target of the first link in h with a relation, such as "next"
-// (RFC 8288). It may be relative to the URL of the request, and need not be of the
-// base origin: take from its query what the next Req needs.
+// Link returns the target of the first link in h that has the relation, such as
+// "next" (RFC 8288). The target can be relative to the URL of the request, and can be
+// of another origin: take what the next Req needs from its query.
 func Link(h http.Header, relation string) (target *url.URL, ok bool) {
 	for _, v := range h["Link"] {
 		for v != "" {
@@ -30,8 +30,8 @@ func Link(h http.Header, relation string) (target *url.URL, ok bool) {
 	return nil, false
 }
 
-// cutLink returns the target and the relations of the first link of a field value,
-// "" for one that is malformed or that has another context, and what is behind it.
+// cutLink returns the target and the relations of the first link in s, and what
+// follows it. Both are "" for a link that is malformed or has another context.
 func cutLink(s string) (target, rels, rest string) {
 	s = strings.TrimLeft(s, " \t,")
 	if s == "" {
@@ -69,7 +69,7 @@ func cutLink(s string) (target, rels, rest string) {
 	return target, rels, rest
 }
 
-// cutParameter returns the first parameter of s and what is behind it.
+// cutParameter returns the first parameter of s and what follows it.
 func cutParameter(s string) (name, value, rest string) {
 	s = strings.TrimLeft(s, " \t")
 	i := strings.IndexAny(s, "=;, \t")

@@ -10,15 +10,15 @@ import (
 )
 
 // Multipart is a body of the type multipart/form-data. Its parts are streamed in
-// their order. If all contents can be read at any place, as files and
-// strings.Readers can, its length is known and the request can be repeated.
+// their order. If all contents can be read at any offset, as files and strings.Readers
+// can, the length is known and the request can be repeated.
 type Multipart []Part
 
 // A Part is one field of a [Multipart].
 type Part struct {
 	Name        string    // of the field
 	FileName    string    // "": the field is no file
-	ContentType string    // "": application/octet-stream for a file, none for any other
+	ContentType string    // "": application/octet-stream for a file, none for a field
 	Content     io.Reader // nil: nothing
 }
 
@@ -30,7 +30,7 @@ func (m Multipart) body() (body, error) {
 	for i, p := range m {
 		head, err := p.head(boundary, i)
 		if err != nil {
-			problem = err // and go on, so that all contents are closed
+			problem = err // after the loop, so that all contents are closed
 		}
 		content := bytesBody(nil, "")
 		if p.Content != nil {
@@ -59,7 +59,7 @@ func (m Multipart) body() (body, error) {
 		whole.again = func() (io.ReadCloser, error) {
 			fresh := make([]body, len(parts))
 			for i, p := range parts {
-				fresh[i].reader, _ = p.again() // which has no error
+				fresh[i].reader, _ = p.again() // never an error
 			}
 			return concat(fresh), nil
 		}
@@ -69,7 +69,7 @@ func (m Multipart) body() (body, error) {
 
 var errBadPart = errors.New("has a part whose name or content type is not valid")
 
-// head returns the header of part number i, with the boundary before it.
+// head returns the boundary and the header of part number i.
 func (p *Part) head(boundary string, i int) ([]byte, error) {
 	if p.Name == "" || !validValue(p.ContentType) || strings.ContainsAny(p.Name+p.FileName, "\x00") {
 		return nil, errBadPart
@@ -93,10 +93,10 @@ func (p *Part) head(boundary string, i int) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// quoteField escapes as browsers do (HTML, multipart/form-data encoding algorithm).
+// quoteField escapes a name as browsers do (HTML, multipart/form-data encoding algorithm).
 var quoteField = strings.NewReplacer("\r", "%0D", "\n", "%0A", `"`, "%22").Replace
 
-// concat reads bodies one after the other.
+// concat returns a reader of bodies, one after the other.
 func concat(parts []body) io.ReadCloser {
 	c := &concatenation{parts: parts}
 	readers := make([]io.Reader, len(parts))

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// parseBase parses the base URL. Errors do not show it: it may hold a password.
+// parseBase parses the base URL. Errors do not show it, as it may contain a password.
 func parseBase(raw string) (*url.URL, error) {
 	blame := func(problem string) error { return errors.New("gateway: Config.BaseURL " + problem) }
 	u, err := url.Parse(raw)
@@ -30,17 +30,17 @@ func parseBase(raw string) (*url.URL, error) {
 	case u.Path != "" && u.Path != "/":
 		for segment := range strings.SplitSeq(strings.Trim(u.EscapedPath(), "/"), "/") {
 			if segment == "" || climbs(segment) {
-				return nil, blame("has a segment that is empty or made of dots")
+				return nil, blame(`has a segment that is empty, "." or ".."`)
 			}
 		}
 		if strings.HasPrefix(u.Path, "//") || strings.HasSuffix(u.Path, "//") {
-			return nil, blame("has a segment that is empty or made of dots")
+			return nil, blame(`has a segment that is empty, "." or ".."`)
 		}
 	}
 	return u, nil
 }
 
-// owns reports whether u has the base origin.
+// owns reports whether u is of the base origin.
 func (g *Gateway) owns(u *url.URL) bool {
 	if u == nil || u.Opaque != "" {
 		return false

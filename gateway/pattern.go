@@ -14,7 +14,7 @@ type pattern struct {
 	parts  []part
 }
 
-// A part of the path is encoded text or, if it has a name, a wildcard.
+// A part of the path is a wildcard if it has a name, and encoded text otherwise.
 type part struct {
 	text string
 	name string
@@ -67,7 +67,7 @@ func (p *pattern) segment(s string, last bool) error {
 	for whole := s; s != ""; {
 		text, after, open := strings.Cut(s, "{")
 		if text != "" {
-			// What Go's net/url would send otherwise, or not at all.
+			// Text that net/url would send in another form, or refuse.
 			u, err := url.ParseRequestURI("/" + text)
 			if err != nil || u.RequestURI() != "/"+text || strings.ContainsAny(text, "}?#") {
 				return fmt.Errorf("%q is not percent-encoded", text)
@@ -128,7 +128,7 @@ var (
 func appendValue(b []byte, value string, rest bool) ([]byte, error) {
 	switch {
 	case strings.Trim(value, `/\`) == "" || value[0] == '%' && strings.Trim(unescape(value), `/\`) == "":
-		return b, errEmpty // also for a server that removes empty segments
+		return b, errEmpty // or is, for a server that removes empty segments
 	case climbs(value):
 		return b, errClimbs
 	case rest && (value[0] == '/' || value[len(value)-1] == '/' || strings.Contains(value, "//")):
@@ -150,8 +150,8 @@ func appendValue(b []byte, value string, rest bool) ([]byte, error) {
 
 const upperHex = "0123456789ABCDEF"
 
-// climbs reports whether some server may see the segment "." or ".." in s, which
-// decodes it as often as it likes and takes a backslash for a slash.
+// climbs reports whether a server may see the segment "." or ".." in s, if it decodes
+// s several times and takes a backslash for a slash.
 func climbs(s string) bool {
 	if strings.IndexByte(s, '.') < 0 && strings.IndexByte(s, '%') < 0 {
 		return false
@@ -176,7 +176,7 @@ func climbs(s string) bool {
 	return false
 }
 
-// unescape decodes what is percent-encoded in s, and what comes to light by that.
+// unescape decodes what is percent-encoded in s, again and again until nothing is.
 func unescape(s string) string {
 	b := make([]byte, 0, len(s))
 	for i := range len(s) {
@@ -192,7 +192,7 @@ func unescape(s string) string {
 	return string(b)
 }
 
-// unhex returns the value of a hexadecimal digit, 16 for what is none.
+// unhex returns the value of a hexadecimal digit, and 16 for any other character.
 func unhex(c byte) byte {
 	switch {
 	case '0' <= c && c <= '9':

@@ -11,9 +11,9 @@ const problemType = "application/problem+json"
 
 // A Problem is what a server says about an error (RFC 9457).
 type Problem struct {
-	Type     string // a URI; about:blank if the server says nothing
-	Title    string // the same for all problems of the type
-	Status   int    // as the server says, which may differ from that of the response
+	Type     string // a URI; about:blank if the server says none
+	Title    string // the same for all problems of this type
+	Status   int    // what the server says; the status of the response may differ
 	Detail   string // about this occurrence
 	Instance string // a URI of this occurrence
 
@@ -53,11 +53,10 @@ func parseProblem(body []byte) *Problem {
 	return p
 }
 
-// ErrorAs decodes the body of the [*Error] in err, which must be JSON by its
-// content type, if it has one, into a T: the form in which the external system
-// describes its errors.
-func ErrorAs[T any](err error) (T, bool) {
-	var v T
+// ErrorAs decodes the body of the [*Error] in err into a T, the form in which the
+// external system describes its errors. ok is false if there is no such error, its
+// body is not JSON by its content type, or it does not fit T.
+func ErrorAs[T any](err error) (v T, ok bool) {
 	e, ok := errors.AsType[*Error](err)
 	if !ok || len(e.Body) == 0 {
 		return v, false

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// decompress undoes the content codings that net/http has left.
+// decompress undoes a content coding that net/http has not undone.
 func decompress(resp *http.Response) error {
 	coding := resp.Header["Content-Encoding"]
 	if len(coding) == 0 {
@@ -29,7 +29,7 @@ func decompress(resp *http.Response) error {
 	return fmt.Errorf("the content coding is unknown")
 }
 
-// gunzip begins to read when it is read, not before.
+// gunzip reads nothing before its first Read.
 type gunzip struct {
 	io.ReadCloser
 	unzipped *gzip.Reader

@@ -18,7 +18,7 @@ import (
 const (
 	maxErrorBody = 64 << 10
 	maxSnippet   = 256
-	minSecret    = 4 // bytes; what is shorter cannot be told from other text
+	minSecret    = 4 // bytes; anything shorter looks like other text
 	redacted     = "[redacted]"
 )
 
@@ -29,7 +29,7 @@ var harmless = map[string]bool{
 	"If-Range": true, "If-Unmodified-Since": true, "Range": true, "User-Agent": true,
 }
 
-// publicHeader returns a copy of h without cookies and credentials.
+// publicHeader returns a copy of h without cookies and the credentials of the call.
 func (c *call) publicHeader(h http.Header) http.Header {
 	secrets := c.secrets()
 	h = h.Clone()
@@ -43,8 +43,8 @@ func (c *call) publicHeader(h http.Header) http.Header {
 	return h
 }
 
-// withoutQuery returns a URL reference without its userinfo and query, which may
-// hold a signature.
+// withoutQuery returns a URL reference without userinfo and query. A query may contain
+// a signature.
 func withoutQuery(location string) string {
 	u, err := url.Parse(location)
 	if err != nil {
@@ -57,8 +57,8 @@ func withoutQuery(location string) string {
 // request returns the last request of the call, nil if there is none.
 func (c *call) request() *http.Request { return cmp.Or(c.sent, c.own) }
 
-// secret reports whether a header field of a request counts as a credential: by its
-// name, or because only Auth can have set it.
+// secret reports whether a header field of a request is a credential: by its name, or
+// because only Auth can have set it.
 func (e *plan) secret(name string) bool {
 	if identity.Secret(name) {
 		return true
@@ -69,8 +69,7 @@ func (e *plan) secret(name string) bool {
 	})
 }
 
-// secrets returns the credentials that the call has sent, in the forms in which a
-// server may send them back.
+// secrets returns the credentials that the call has sent, whole and in parts.
 func (c *call) secrets() []string {
 	req := c.request()
 	if req == nil {
@@ -98,7 +97,7 @@ func (c *call) secrets() []string {
 	after, _ := url.ParseQuery(req.URL.RawQuery)
 	for name, values := range after {
 		for _, v := range values {
-			if identity.Secret(name) || !slices.Contains(before[name], v) { // so Auth has added it
+			if identity.Secret(name) || !slices.Contains(before[name], v) { // added by Auth
 				secrets = append(secrets, v)
 			}
 		}
@@ -112,7 +111,7 @@ func (c *call) secrets() []string {
 	return secrets
 }
 
-// echoes returns the secrets of the call and what else of its URL a page may show.
+// echoes returns the secrets of the call, and the parts of its URL that no text shows.
 func (c *call) echoes() []string {
 	secrets := c.secrets()
 	req := c.request()
@@ -166,8 +165,8 @@ func (c *call) scrubError(err error) error {
 	return err
 }
 
-// withoutURL returns err with a text that does not show the URLs of any
-// *url.Error within, as those have that come from a client below.
+// withoutURL returns err with a text that does not show the URL of any *url.Error in
+// it. An http.Client below adds such errors.
 func (c *call) withoutURL(err error) error {
 	text := ""
 	for e := range tree(err) {
@@ -216,6 +215,6 @@ type scrubbed struct {
 
 func (s *scrubbed) Error() string { return s.text }
 
-// Is and As find what is behind it, which Unwrap would show.
+// Is and As find the error that Unwrap would show.
 func (s *scrubbed) Is(target error) bool { return errors.Is(s.err, target) }
 func (s *scrubbed) As(target any) bool   { return errors.As(s.err, target) }

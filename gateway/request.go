@@ -119,14 +119,14 @@ func (e *plan) setPath(u *url.URL, in reflect.Value) (err error) {
 
 // decodePath returns the Path and RawPath of a URL with an encoded path.
 func decodePath(raw string) (path, rawPath string) {
-	if !strings.ContainsAny(raw, "%!'()*[]") { // all of which net/url would encode
+	if !strings.ContainsAny(raw, "%!'()*[]") { // net/url would encode these
 		return raw, ""
 	}
-	path, _ = url.PathUnescape(raw) // of what has been encoded here
+	path, _ = url.PathUnescape(raw) // no error: it was encoded here
 	return path, raw
 }
 
-// form returns the fields of a place, encoded as the query of a URL.
+// form returns the fields of a place in the encoding of a query.
 func (b *binding) form(in reflect.Value, place string) (string, error) {
 	var text, buf [128]byte
 	out := buf[:0]
@@ -148,7 +148,7 @@ func (b *binding) setHeader(header http.Header, in reflect.Value) error {
 		if !validValue(v) {
 			return errControl
 		}
-		if !replaced[name] { // what the endpoint has for all
+		if !replaced[name] { // the first value replaces those of Config.Header
 			if replaced == nil {
 				replaced = map[string]bool{}
 			}
@@ -161,8 +161,8 @@ func (b *binding) setHeader(header http.Header, in reflect.Value) error {
 	})
 }
 
-// each calls set for each value that the fields of a place have, in their order.
-// text is scratch space.
+// each calls set for each value of the fields of a place, in their order. text is
+// scratch space.
 func (b *binding) each(in reflect.Value, place string, text []byte, set func(name string, value []byte) error) error {
 	for i := range b.fields {
 		x := &b.fields[i]
@@ -208,7 +208,7 @@ func (x *field) each(v reflect.Value, text []byte, set func(name string, value [
 	return nil
 }
 
-// appendQuery appends s as url.QueryEscape would return it.
+// appendQuery appends what url.QueryEscape returns for s.
 func appendQuery[T string | []byte](b []byte, s T) []byte {
 	for i := range len(s) {
 		switch c := s[i]; {
@@ -243,7 +243,7 @@ func validValue(s string) bool {
 	return true
 }
 
-// forbidden are the fields that belong to net/http.
+// forbidden reports whether a header field is set by net/http only.
 func forbidden(name string) bool {
 	switch http.CanonicalHeaderKey(name) {
 	case "Host", "Content-Length", "Transfer-Encoding", "Trailer", "Connection", "Keep-Alive", "Proxy-Connection", "Upgrade", "Te":

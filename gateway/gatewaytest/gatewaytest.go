@@ -22,11 +22,11 @@ import (
 	"github.com/belay-go/belay/gateway"
 )
 
-// A Stub is a transport that answers each request by the handler for its endpoint,
-// whose name, usually the pattern, is the key. The handler finds wildcards with
-// [http.Request.PathValue] if the key is the pattern. A request without a handler
-// is an error. Handlers run on the caller's goroutine, several at once where
-// callers are several.
+// A Stub is a transport that answers each request with a handler. Its key is the name
+// of the endpoint, which usually is the pattern. If it is the pattern, the handler gets
+// the wildcards from [http.Request.PathValue]. A request without a handler gets an
+// error. Handlers run on the goroutines of the callers, several at once if there are
+// several callers.
 type Stub map[string]http.HandlerFunc
 
 // RoundTrip implements [http.RoundTripper].
@@ -44,7 +44,7 @@ func (s Stub) RoundTrip(req *http.Request) (*http.Response, error) {
 	if handler == nil {
 		return nil, fmt.Errorf("gatewaytest: the Stub has no handler for the endpoint %q", name)
 	}
-	in := req.Clone(req.Context()) // as a server has it
+	in := req.Clone(req.Context()) // in the form that a server gets
 	in.RequestURI = req.URL.RequestURI()
 	if in.Host == "" {
 		in.Host = req.URL.Host
@@ -65,7 +65,7 @@ func (s Stub) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// JSON answers with a status and v, encoded.
+// JSON answers with a status and v as JSON. It panics if v cannot be encoded.
 func JSON(w http.ResponseWriter, status int, v any) {
 	text, err := json.Marshal(v)
 	if err != nil {
@@ -78,8 +78,8 @@ func JSON(w http.ResponseWriter, status int, v any) {
 
 var wildcard = regexp.MustCompile(`\\\{([A-Za-z_][A-Za-z0-9_]*)(\\\.\\\.\\\.)?\\\}`)
 
-// values returns the values of the wildcards of a pattern in an encoded path, which
-// may begin with the path of a base URL.
+// values returns the values of the wildcards of a pattern in an encoded path. The path
+// may begin with the path of the base URL.
 func values(pattern, path string) map[string]string {
 	_, pattern, ok := strings.Cut(pattern, " ")
 	if !ok {
