@@ -16,7 +16,7 @@ type binding struct {
 	fields   []field  // of query, header and form
 	path     []*field // in the order of pattern.names
 	body     *field   // nil for none
-	bodyOf   bodyOf // of body
+	bodyOf   bodyOf   // of body
 	hasQuery bool
 	hasForm  bool
 }
