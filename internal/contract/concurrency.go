@@ -6,13 +6,14 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"reflect"
 	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing/synctest"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 var concurrencyCases = []testCase{
@@ -109,8 +110,8 @@ func concurrencyMany(c *check) {
 		})
 	}
 	c.do("a thousand calls at once", wg.Wait)
-	if !reflect.DeepEqual(shared, http.Header{"X-Name": {"value"}}) {
-		c.Errorf("the shared header map has become %v", shared)
+	if diff := cmp.Diff(http.Header{"X-Name": {"value"}}, shared); diff != "" {
+		c.Errorf("the shared header map has changed (-was +is):\n%s", diff)
 	}
 }
 

@@ -5,10 +5,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"reflect"
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // Most of these say how a wrapper sends a request again. One that never does
@@ -181,8 +182,8 @@ func repeatAttemptsAlike(c *check) {
 			body, err := io.ReadAll(r.Body)
 			got := []any{r.Method, r.URL.String(), r.Host, r.Header["X-Name"], r.ContentLength, string(body), err, r.GetBody != nil}
 			want := []any{"PUT", address + "/a?b=c", "virtual.test", []string{"1", "2"}, int64(len("content")), "content", error(nil), true}
-			if !reflect.DeepEqual(got, want) {
-				c.Errorf("attempt %d has %v, want %v", n, got, want)
+			if diff := cmp.Diff(want, got); diff != "" {
+				c.Errorf("attempt %d differs (-want +got):\n%s", n, diff)
 			}
 			switch {
 			case n >= 3:

@@ -10,6 +10,8 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 var requestCases = []testCase{
@@ -55,9 +57,9 @@ func snapshot(r *http.Request) (changes func() []string) {
 			}
 		}
 		differ("Method", r.Method == was.Method)
-		differ("URL", r.URL == was.URL && (r.URL == nil || reflect.DeepEqual(*r.URL, u)))
+		differ("URL", r.URL == was.URL && (r.URL == nil || *r.URL == u))
 		differ("Proto", r.Proto == was.Proto && r.ProtoMajor == was.ProtoMajor && r.ProtoMinor == was.ProtoMinor)
-		differ("Header", pointer(r.Header) == pointer(was.Header) && reflect.DeepEqual(r.Header, header))
+		differ("Header", pointer(r.Header) == pointer(was.Header) && cmp.Diff(r.Header, header) == "")
 		differ("Body", r.Body == was.Body)
 		differ("GetBody", pointer(r.GetBody) == pointer(was.GetBody))
 		differ("ContentLength", r.ContentLength == was.ContentLength)
@@ -65,7 +67,7 @@ func snapshot(r *http.Request) (changes func() []string) {
 		differ("Close", r.Close == was.Close)
 		differ("Host", r.Host == was.Host)
 		differ("Form", pointer(r.Form) == pointer(was.Form) && pointer(r.PostForm) == pointer(was.PostForm) && r.MultipartForm == was.MultipartForm)
-		differ("Trailer", pointer(r.Trailer) == pointer(was.Trailer) && reflect.DeepEqual(r.Trailer, trailer))
+		differ("Trailer", pointer(r.Trailer) == pointer(was.Trailer) && cmp.Diff(r.Trailer, trailer) == "")
 		differ("RemoteAddr", r.RemoteAddr == was.RemoteAddr)
 		differ("RequestURI", r.RequestURI == was.RequestURI)
 		differ("TLS", r.TLS == was.TLS)
@@ -129,8 +131,8 @@ func requestSentWhole(c *check) {
 	req.Pattern = "PATCH /{id}"
 	rt, _ := c.stubbed(func(_ int, r *http.Request) (*http.Response, error) {
 		differ := func(field string, got, want any) {
-			if !reflect.DeepEqual(got, want) {
-				c.Errorf("at the base %s is %v, want %v", field, got, want)
+			if diff := cmp.Diff(want, got); diff != "" {
+				c.Errorf("at the base %s differs (-want +got):\n%s", field, diff)
 			}
 		}
 		differ("Method", r.Method, req.Method)
@@ -161,8 +163,8 @@ func requestHeadersDoNotLeak(c *check) {
 		req := c.request("POST", address+"/orders", strings.NewReader("content"))
 		req.Header = shared
 		c.wantBody(c.must(rt, req), "ok")
-		if !reflect.DeepEqual(shared, http.Header{"X-Name": {"value"}}) {
-			c.Fatalf("the caller's header map has become %v", shared)
+		if diff := cmp.Diff(http.Header{"X-Name": {"value"}}, shared); diff != "" {
+			c.Fatalf("the caller's header map has changed (-was +is):\n%s", diff)
 		}
 	}
 	for i, h := range seen {

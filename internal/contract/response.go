@@ -7,10 +7,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"reflect"
 	"strconv"
 	"strings"
 	"testing/iotest"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 var responseCases = []testCase{
@@ -113,8 +114,8 @@ func responseFields(c *check) {
 	})
 	resp := c.must(rt, c.post(newSource("content")))
 	differ := func(field string, got, want any) {
-		if !reflect.DeepEqual(got, want) {
-			c.Errorf("%s is %v, want %v", field, got, want)
+		if diff := cmp.Diff(want, got); diff != "" {
+			c.Errorf("%s differs (-want +got):\n%s", field, diff)
 		}
 	}
 	differ("Status", resp.Status, "299 Rather Well")
