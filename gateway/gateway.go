@@ -111,9 +111,8 @@
 // Package [github.com/belay-go/belay/gateway/httpcache] stores responses (RFC 9111).
 // Put it into Config.Transport, above retries, breakers and limits. There it knows
 // whose credentials the Auth of a Gateway has added. [Event] and [Response] say what a
-// cache had to do with a response. A request field `header:"Cache-Control,omitempty"`
-// tells it, for one call, what to do: "no-cache" asks the system anyway, and
-// "only-if-cached" does not ask it at all.
+// cache had to do with a response. httpcache.WithCacheControl tells it what to do for
+// one call: "no-cache" asks the system anyway, "only-if-cached" does not ask it at all.
 //
 // # Defaults
 //
