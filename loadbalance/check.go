@@ -2,13 +2,20 @@ package loadbalance
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
+	"time"
 )
 
 // Check starts active checks: check is called for each endpoint, every
-// Config.CheckEvery, and returns nil if the endpoint is well. Each endpoint has a
+// Config.CheckEvery, and returns nil if the endpoint is well. A check that has not
+// returned after Config.CheckTimeout has failed, whatever it does with its context; the
+// next one begins only when it has returned, and fails until then. Each endpoint has a
 // goroutine for its checks, which ends with [Balancer.Close], or when the endpoint
 // leaves the set. Only the first call has an effect.
+//
+// A check that calls runtime.Goexit has failed. So has one that panics, if Config.Observe
+// is set; otherwise the panic ends the program, as that of any goroutine.
 func (b *Balancer[T]) Check(check func(context.Context, T) error) {
 	c := &b.core
 	defer c.deliver()
@@ -22,14 +29,14 @@ func (b *Balancer[T]) Check(check func(context.Context, T) error) {
 
 // startChecksLocked starts those of the nodes that have none.
 func (c *core) startChecksLocked() {
-	if c.check == nil || c.ctx.Err() != nil {
+	if c.check == nil || c.ctx.Err() != nil || c.set == nil {
 		return
 	}
-	for _, m := range c.all {
-		if h := m.node.health; h.stopCheck == nil {
+	for _, n := range c.set.nodes {
+		if h := n.health; h.stopCheck == nil {
 			ctx, cancel := context.WithCancel(c.ctx)
 			h.stopCheck = cancel
-			go c.checks(ctx, m.node)
+			go c.checks(ctx, n)
 		}
 	}
 }
@@ -37,19 +44,39 @@ func (c *core) startChecksLocked() {
 // checks checks a node again and again. The first time is anywhere in the interval,
 // so that not all endpoints are checked at once.
 func (c *core) checks(ctx context.Context, n *node) {
+	var running <-chan error // of a check that is late
 	for d := rand.N(c.cfg.CheckEvery); sleep(ctx, d, nil); d = jitter(c.cfg.CheckEvery, 0.1) {
-		c.mu.Lock()
-		endpoint := n.health.endpoint
-		c.mu.Unlock()
-		err := c.checkOnce(ctx, endpoint)
-		c.checked(ctx, n, err)
+		select {
+		case <-running:
+			running = nil
+		default:
+		}
+		if running == nil {
+			running = c.startCheck(ctx, n)
+		}
+		timeout := time.NewTimer(c.cfg.CheckTimeout)
+		select {
+		case err := <-running:
+			running = nil
+			c.checked(ctx, n, err)
+		case <-timeout.C:
+			c.checked(ctx, n, fmt.Errorf("no answer within %v: %w", c.cfg.CheckTimeout, context.DeadlineExceeded))
+		case <-ctx.Done():
+		}
+		timeout.Stop()
 	}
 }
 
-func (c *core) checkOnce(ctx context.Context, endpoint any) error {
-	ctx, cancel := context.WithTimeout(ctx, c.cfg.CheckTimeout)
-	defer cancel()
-	return c.check(ctx, endpoint)
+// startCheck begins a check.
+func (c *core) startCheck(ctx context.Context, n *node) <-chan error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	endpoint := n.health.endpoint
+	return c.launch(func() error {
+		ctx, cancel := context.WithTimeout(ctx, c.cfg.CheckTimeout)
+		defer cancel()
+		return c.check(ctx, endpoint)
+	})
 }
 
 // checked takes in the result of a check.
@@ -66,8 +93,9 @@ func (c *core) checked(ctx context.Context, n *node, err error) {
 		h.fails++
 		if h.fails >= c.cfg.CheckFailures {
 			h.unhealthy = true
+			h.until.Store(0) // a slow start begins anew afterwards
 			c.noteLocked(ctx, n, withError("its checks fail", err))
-			c.rebuildLocked(ctx)
+			c.publishLocked(ctx)
 		}
 		return
 	}
@@ -82,5 +110,5 @@ func (c *core) checked(ctx context.Context, n *node, err error) {
 	} else {
 		c.noteLocked(ctx, n, "its checks pass again")
 	}
-	c.rebuildLocked(ctx)
+	c.publishLocked(ctx)
 }

@@ -3,137 +3,179 @@ package loadbalance
 import (
 	"context"
 	"errors"
-	"slices"
+	"sync"
 )
 
-// A Hint says where a pick should go.
+// A Hint says where a pick should go. The zero value says nothing.
 type Hint struct {
-	// Prefer has the keys of endpoints of which one is picked if it is healthy, and
-	// no attempt of the call has been there.
+	// Prefer has the keys of endpoints of which one is picked, as long as one of them
+	// is healthy and no other attempt of the call has been there. A long list is
+	// looked up once: keep the slice, and do not change it.
 	Prefer []string
 	// Exclude has the keys of endpoints that are not picked.
 	Exclude []string
+	// Hash is for policies that send equal hashes to the same endpoint, such as a
+	// table. [Hash] and [HashUint64] make one; 0 means none.
+	Hash uint64
 }
+
+func (h *Hint) isZero() bool { return len(h.Prefer)+len(h.Exclude) == 0 && h.Hash == 0 }
 
 var errExcluded = errors.New("all of them are excluded")
 
 // choice is a pick in the making, when more than the policy decides.
 type choice struct {
-	s       *snapshot
-	now     int64
-	hint    Hint
-	tried   []*node // by the attempts of the call, the last one last
-	hard    bitset  // excluded, or full
-	soft    bitset  // better not
-	full    bool    // one was full
-	relaxed int     // how much of soft has been given up
+	s      *snapshot
+	now    int64
+	hint   Hint
+	tried  []*node    // by the attempts of the call, the last one last
+	own    population // to change
+	passed int        // over, because of their slow start
+	full   int        // how many were
 }
+
+var choices = sync.Pool{New: func() any { return new(choice) }}
+
+// What a pick gives up, step by step, when nothing is left.
+const (
+	preferring = iota // one that is preferred, and that no attempt has tried
+	untried           // one that no attempt has tried
+	another           // one that the last attempt has not tried
+	available         // one that is available
+	anyone            // one that is not excluded
+	refused
+)
 
 // choose picks a member, and begins a call to it.
-func (s *snapshot) choose(now int64, h Hint, tried []*node) (member, error) {
-	c := choice{s: s, now: now, hint: h, tried: tried}
-	n := len(s.members)
-	c.exclude()
-	c.soften()
-	for {
-		if c.hard.len() == n {
-			return c.leftovers()
+func (s *snapshot) choose(now int64, h Hint, visited *visits) (member, error) {
+	c := choices.Get().(*choice)
+	defer c.free()
+	c.s, c.now, c.hint = s, now, h
+	c.tried = visited.of(s.core, c.tried[:0])
+	for step := c.first(); step < refused; step++ {
+		if step == anyone && c.full > 0 {
+			break // full is full, but one that is not healthy is better than none
 		}
-		skip := c.hard.or(c.soft)
-		if skip.len() == n {
-			c.relaxed++
-			c.soften()
-			continue
+		if m, ok := c.among(c.narrow(step)); ok {
+			return m, nil
 		}
-		i := c.next(skip)
-		m := s.members[i]
-		if c.relaxed < 2 && s.ramping && !s.ramped(m.node, now) {
-			c.soft.add(i, n)
-			continue
+	}
+	if c.full > 0 {
+		return member{}, &Error{Name: s.core.cfg.Name, Err: ErrOverloaded}
+	}
+	return member{}, &Error{Name: s.core.cfg.Name, Err: ErrNoEndpoints, Cause: errExcluded}
+}
+
+func (c *choice) free() {
+	*c = choice{tried: c.tried[:0], own: c.own}
+	clear(c.tried[:cap(c.tried)])
+	choices.Put(c)
+}
+
+func (c *choice) first() int {
+	switch {
+	case len(c.hint.Prefer) > 0:
+		return preferring
+	case len(c.tried) > 0:
+		return untried
+	}
+	return available
+}
+
+// narrow returns those that a step may pick, nil for all.
+func (c *choice) narrow(step int) *population {
+	from, tried := c.s.up, c.tried
+	switch step {
+	case preferring:
+		from = c.s.preferred(c.hint.Prefer, &c.own)
+	case another:
+		tried = tried[max(0, len(tried)-1):]
+	case available:
+		tried = nil
+	case anyone:
+		from, tried = nil, nil
+	}
+	if len(c.hint.Exclude)+len(tried) == 0 {
+		return from
+	}
+	c.take(from)
+	for _, key := range c.hint.Exclude {
+		if i, ok := c.s.index[key]; ok {
+			c.own.remove(i)
 		}
-		if !m.node.begin(s.core.start(now), s.core.cfg.MaxInFlight) {
-			c.full = true
-			c.hard.add(i, n)
-			continue
+	}
+	for _, n := range tried {
+		if i, ok := c.s.index[n.key]; ok {
+			c.own.remove(i)
 		}
-		return m, nil
+	}
+	return &c.own
+}
+
+// take makes own the same as from.
+func (c *choice) take(from *population) {
+	switch from {
+	case nil:
+		c.own.reset(len(c.s.nodes), true)
+	case &c.own:
+	default:
+		c.own.copy(from)
 	}
 }
 
-// next asks the policy, and does not believe it.
-func (c *choice) next(skip bitset) int {
-	v := View{s: c.s, now: c.now}
-	if skip != nil {
-		v.skip = new(skip)
+// maxPassed bounds how many are passed over because of their slow start.
+const maxPassed = 8
+
+// among picks one of from, if there is one that is not full.
+func (c *choice) among(from *population) (member, bool) {
+	s := c.s
+	for {
+		v := View{s: s, from: from, hash: c.hint.Hash, now: c.now}
+		left := v.count()
+		if left == 0 {
+			return member{}, false
+		}
+		i := s.ask(v)
+		m := s.members[i]
+		pass := s.ramping && left > 1 && c.passed < maxPassed && v.passesOver(m.node)
+		if !pass && m.node.begin(s.core.start(c.now), s.core.cfg.MaxInFlight) {
+			return m, true
+		}
+		c.take(from)
+		from = &c.own
+		switch {
+		case pass:
+			c.passed++
+			from.remove(i)
+		case c.full < maxPassed:
+			c.full++
+			from.remove(i)
+		default:
+			c.withoutFull()
+		}
 	}
-	i := c.s.policy.Next(v)
-	if i < 0 || i >= v.Len() || v.Skip(i) {
-		i = v.best(v.load)
+}
+
+// withoutFull removes all that are full from own.
+func (c *choice) withoutFull() {
+	for i, n := range c.s.nodes {
+		if c.own.has(i) && n.inFlight() >= c.s.core.cfg.MaxInFlight {
+			c.own.put(i, false)
+		}
+	}
+	c.own.sum()
+}
+
+// ask asks the policy, and does not believe it.
+func (s *snapshot) ask(v View) int {
+	i := s.policy.Next(v)
+	if uint(i) >= uint(len(s.nodes)) || v.Skip(i) {
+		return p2c{}.Next(v)
 	}
 	return i
 }
 
-func (c *choice) exclude() {
-	if len(c.hint.Exclude) == 0 {
-		return
-	}
-	for i, m := range c.s.members {
-		if slices.Contains(c.hint.Exclude, m.node.key) {
-			c.hard.add(i, len(c.s.members))
-		}
-	}
-}
-
-// soften says which members had better not be picked. When that leaves none, first
-// the preference is given up, then all the tried ones but the last, and the slow
-// start, then all.
-func (c *choice) soften() {
-	c.soft = nil
-	if c.relaxed == 0 && len(c.hint.Prefer) > 0 {
-		for i, m := range c.s.members {
-			if !slices.Contains(c.hint.Prefer, m.node.key) {
-				c.soft.add(i, len(c.s.members))
-			}
-		}
-	}
-	tried := c.tried
-	if len(tried) > 0 && c.relaxed == 2 {
-		tried = tried[len(tried)-1:]
-	}
-	if len(tried) > 0 && c.relaxed < 3 {
-		for i, m := range c.s.members {
-			if slices.Contains(tried, m.node) {
-				c.soft.add(i, len(c.s.members))
-			}
-		}
-	}
-}
-
-// rampedLocked reports whether a node may have this pick: one in its slow start has only
-// a part of what the policy would give it.
-func (s *snapshot) ramped(n *node, now int64) bool {
-	from, until := n.health.from.Load(), n.health.until.Load()
-	if now >= until {
-		return true
-	}
-	share := max(0.1, float64(now-from)/float64(until-from))
-	return float64(View{s: s}.Rand()>>11)*0x1p-53 < share
-}
-
-// leftovers picks among all endpoints when none of the members can be. Full is full,
-// but an endpoint that is not healthy is better than none.
-func (c *choice) leftovers() (member, error) {
-	if c.full {
-		return member{}, &Error{Name: c.s.core.cfg.Name, Err: ErrOverloaded}
-	}
-	rest := slices.DeleteFunc(slices.Clone(c.s.all), func(m member) bool { return slices.Contains(c.hint.Exclude, m.node.key) })
-	if len(rest) == 0 {
-		return member{}, &Error{Name: c.s.core.cfg.Name, Err: ErrNoEndpoints, Cause: errExcluded}
-	}
-	return c.s.core.snapshot(rest, leastLoaded{}).choose(c.now, Hint{}, c.tried)
-}
-
-// pick is Pick for all but the simplest case.
+// pick is Pick for all but the simplest case. It refuses, or begins a call.
 func (b *Balancer[T]) pick(ctx context.Context, h Hint) (Pick[T], error) {
 	c := &b.core
 	call, endpoint, err := c.pick(ctx, h)
@@ -147,36 +189,40 @@ func (b *Balancer[T]) pick(ctx context.Context, h Hint) (Pick[T], error) {
 }
 
 func (c *core) pick(ctx context.Context, h Hint) (call, any, error) {
-	s, err := c.wait(ctx)
-	if err != nil {
-		return call{}, nil, err
-	}
-	var now int64
-	if c.timed || s.ramping {
-		now = c.now()
-	}
-	start := c.start(now)
-	a, _ := ctx.Value(spreadKey{}).(*visits)
-	tried := a.of(c)
-	if len(s.trials) > 0 && len(tried) == 0 && len(h.Prefer)+len(h.Exclude) == 0 && c.turn(s) {
-		if m, trial := c.takeTrial(ctx, start); trial != 0 {
-			a.add(m.node)
-			return call{node: m.node, start: start, trial: trial}, m.endpoint, nil
+	visited, _ := ctx.Value(spreadKey{}).(*visits)
+	for {
+		s, err := c.wait(ctx)
+		if err != nil {
+			return call{}, nil, err
 		}
+		var now int64
+		if c.timed || s.ramping {
+			now = c.now()
+		}
+		if c.turn(s) {
+			if m, trial := c.takeTrial(ctx, s, now, h, visited); trial != 0 {
+				visited.add(m.node)
+				return call{node: m.node, start: c.start(now), trial: trial}, m.endpoint, nil
+			}
+		}
+		m, err := s.choose(now, h, visited)
+		if err != nil {
+			return call{}, nil, err
+		}
+		if m.node.special.Load()&leaving != 0 {
+			c.giveBack(ctx, m.node, c.start(now))
+			continue // by a newer snapshot
+		}
+		visited.add(m.node)
+		return call{node: m.node, start: c.start(now)}, m.endpoint, nil
 	}
-	m, err := s.choose(now, h, tried)
-	if err != nil {
-		return call{}, nil, err
-	}
-	a.add(m.node)
-	return call{node: m.node, start: start}, m.endpoint, nil
 }
 
-// turn reports whether this pick begins a trial: after as many others as there are
-// members. The first calls after a silence may be the probes of a breaker above,
-// which must not all fall to endpoints that have failed.
-func (c *core) turn(s *snapshot) bool {
-	return len(s.members) == len(s.all) || c.turns.Add(1) > int64(len(s.members))
+// giveBack ends a call to a node that has left while it was picked: its Value may be
+// closed already. The lock makes sure that there is a newer snapshot afterwards.
+func (c *core) giveBack(ctx context.Context, n *node, start int64) {
+	n.waiting.Add(-begun(start))
+	c.drained(ctx, n)
 }
 
 // wait returns the snapshot, and waits for the first one.

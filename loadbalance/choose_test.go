@@ -175,7 +175,7 @@ func TestAttemptsAndHealth(t *testing.T) {
 				inState(t, b, "2", loadbalance.HalfOpen, "")
 			}
 		}
-		due(t, b)
+		one(t, b, good) // with the fourth attempt, two calls to the two others
 		first, _ := b.Pick(loadbalance.WithSpread(t.Context()))
 		if first.Value() != 2 {
 			t.Errorf("a first attempt went to %d, and is no trial", first.Value())

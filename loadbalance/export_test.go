@@ -18,4 +18,23 @@ func Remembered[T any](b *Balancer[T]) int {
 func Tried(ctx context.Context) int { return len(ctx.Value(spreadKey{}).(*visits).nodes) }
 
 // Set makes set the set of b, as its source would.
-func Set[T any](b *Balancer[T], set []Endpoint[T], err error) { b.set(set, err) }
+func Set[T any](b *Balancer[T], set []Endpoint[T], err error) { b.take(set, err) }
+
+// UsePool picks an endpoint and takes its pool, as a request does.
+func UsePool(t *Transport, ctx context.Context) error {
+	p, err := t.Balancer.Pick(ctx)
+	if err != nil {
+		return err
+	}
+	t.pool(p.call.node)
+	p.Done(Result{})
+	return nil
+}
+
+// Pools returns how many pools of connections there are.
+func Pools(t *Transport) (n int) {
+	for range t.pools.Range {
+		n++
+	}
+	return n
+}

@@ -17,6 +17,8 @@ type health struct {
 	since    int64  // told
 	why      string // told
 
+	counted counted // what it counts as
+
 	out    State  // Healthy, HalfOpen, Cooling or Ejected
 	trial  uint32 // the sequence of the running trial, 0 if there is none
 	trials uint32 // begun so far
@@ -29,6 +31,7 @@ type health struct {
 	fails, passes int  // of them, in a row
 	stopCheck     context.CancelFunc
 
+	stays         *set // the last one that it is in
 	gone, drained bool
 	leftAt        int64
 
@@ -54,6 +57,12 @@ func (n *node) stateLocked(now int64) State {
 	return Healthy
 }
 
+func (h *health) stopTimerLocked() {
+	if h.timer != nil {
+		h.timer.Stop()
+	}
+}
+
 // What is special about a node, so that the end of a call is more than a count.
 const (
 	failing uint32 = 1 << iota // it has failures to forget
@@ -77,6 +86,7 @@ func (c *core) noteLocked(ctx context.Context, n *node, why string) {
 	now := c.now()
 	n.mark(away, h.out != Healthy)
 	n.mark(leaving, h.gone)
+	c.countLocked(n)
 	if s := n.stateLocked(now); s != h.told {
 		c.tellLocked(ctx, Event{Kind: Changed, Key: n.key, Value: c.value(h.endpoint), From: h.told, To: s, Reason: why})
 		h.told, h.since, h.why = s, now, why
@@ -90,9 +100,7 @@ func (c *core) afterLocked(n *node, d time.Duration, f func()) {
 	h := n.health
 	h.turn++
 	turn := h.turn
-	if h.timer != nil {
-		h.timer.Stop()
-	}
+	h.stopTimerLocked()
 	h.timer = time.AfterFunc(d, func() {
 		defer c.deliver()
 		c.mu.Lock()
@@ -103,20 +111,90 @@ func (c *core) afterLocked(n *node, d time.Duration, f func()) {
 	})
 }
 
+// countLocked takes in that the state of a node has changed, which picks learn with the
+// next publishLocked.
+func (c *core) countLocked(n *node) {
+	h := n.health
+	was, now := h.counted, h.countsLocked(c.now())
+	if was == now {
+		return
+	}
+	h.counted = now
+	c.changed = true
+	c.out.Add(one(now.out) - one(was.out))
+	c.ramping += int(one(now.ramping) - one(was.ramping))
+	if i, ok := c.set.index[n.key]; ok && c.set.nodes[i] == n {
+		c.up.put(i, now.up)
+	}
+	if now.due {
+		if len(c.due) == 0 {
+			c.turns.Store(0)
+		}
+		c.due = append(c.due, n)
+	} else if was.due {
+		c.due = slices.DeleteFunc(c.due, func(o *node) bool { return o == n })
+	}
+}
+
+// counted is what a node counts as.
+type counted struct {
+	out     bool // Ejected, Cooling or HalfOpen
+	up      bool // available
+	ramping bool // and in its slow start
+	due     bool // HalfOpen, and without a trial
+}
+
+func (h *health) countsLocked(now int64) counted {
+	if h.gone {
+		return counted{}
+	}
+	up := h.available()
+	return counted{
+		out:     h.out != Healthy,
+		up:      up,
+		ramping: up && now < h.until.Load(),
+		due:     h.out == HalfOpen && h.trial == 0 && !h.unhealthy,
+	}
+}
+
+func one(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// maxOut is how many of n endpoints may be out: ejected, cooling or half-open.
+func (c *core) maxOut(n int) int64 {
+	if n < 2 {
+		return 0
+	}
+	return max(1, int64(c.cfg.MaxEjected*float64(n)))
+}
+
+// room reports whether one more may be out, without the lock.
+func (c *core) room() bool {
+	s := c.current.Load()
+	return s != nil && c.out.Load() < c.maxOut(len(s.nodes))
+}
+
 // ejectLocked takes a node out of the set, if enough others are left.
 func (c *core) ejectLocked(ctx context.Context, n *node, why string) {
-	ejected := 0
-	for _, m := range c.all {
-		if out := m.node.health.out; out == Ejected || out == HalfOpen {
-			ejected++
-		}
-	}
-	if ejected+1 <= max(1, int(c.cfg.MaxEjected*float64(len(c.all)))) && len(c.all) > 1 && !n.health.gone {
+	if c.room() {
 		c.ejectAgainLocked(ctx, n, why)
 	}
 }
 
-// ejectAgainLocked is for a node that has failed its trial, however many there are.
+// coolLocked takes a node out of the set for as long as it has asked, if enough others
+// are left or it is out already.
+func (c *core) coolLocked(ctx context.Context, n *node, r *Result) {
+	if n.health.out != Healthy || c.room() {
+		d := min(r.RetryAfter, c.cfg.MaxEjectFor)
+		c.takeOutLocked(ctx, n, Cooling, d, withError("overloaded", r.Err))
+	}
+}
+
+// ejectAgainLocked is for a node that has failed its trial, however many are out.
 func (c *core) ejectAgainLocked(ctx context.Context, n *node, why string) {
 	h := n.health
 	if h.out == Healthy && c.now()-h.backAt >= int64(h.outFor) {
@@ -131,44 +209,18 @@ func (c *core) ejectAgainLocked(ctx context.Context, n *node, why string) {
 func (c *core) takeOutLocked(ctx context.Context, n *node, out State, d time.Duration, why string) {
 	h := n.health
 	h.out, h.outFor, h.trial = out, d, 0
-	n.health.until.Store(0)
+	h.until.Store(0)
 	c.afterLocked(n, d, func() { c.halfOpenLocked(n, fmt.Sprintf("%v for %v: %s", out, d, why)) })
 	c.noteLocked(ctx, n, why)
-	c.rebuildLocked(ctx)
+	c.publishLocked(ctx)
 }
 
 // halfOpenLocked lets a node have a trial.
 func (c *core) halfOpenLocked(n *node, why string) {
+	ctx := context.Background()
 	n.health.out, n.health.trial = HalfOpen, 0
-	c.noteLocked(context.Background(), n, why)
-	c.rebuildLocked(context.Background())
-}
-
-// takeTrial begins a call to a node that waits for its trial, and returns the trial's
-// number, or 0 if there is none to take.
-func (c *core) takeTrial(ctx context.Context, start int64) (m member, trial uint32) {
-	defer c.deliver()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	s := c.current.Load()
-	if len(s.trials) == 0 {
-		return member{}, 0
-	}
-	m = s.trials[0]
-	if !m.node.begin(start, c.cfg.MaxInFlight) {
-		return member{}, 0
-	}
-	h := m.node.health
-	h.trials = max(1, h.trials+1)
-	h.trial = h.trials
-	c.afterLocked(m.node, c.cfg.TrialLease, func() { c.halfOpenLocked(m.node, "") })
-	c.rebuildLocked(ctx)
-	return m, h.trial
-}
-
-// onTrial reports whether a node's trial is that one. If not, another has its place.
-func (h *health) onTrial(trial uint32) bool {
-	return trial != 0 && h.out == HalfOpen && h.trial == trial
+	c.noteLocked(ctx, n, why)
+	c.publishLocked(ctx)
 }
 
 // readmitLocked takes a node back in after a good trial.
@@ -176,29 +228,7 @@ func (c *core) readmitLocked(ctx context.Context, n *node, trial uint32) {
 	h := n.health
 	h.out, h.trial, h.passed, h.backAt = Healthy, 0, trial, c.now()
 	n.row.Store(0)
-	n.forgive(h.backAt, c.meanLocked(h.backAt, n))
+	n.forgive(h.backAt, float32(c.typical(h.backAt, n)))
 	c.rampLocked(ctx, n, "its trial succeeded")
-	c.rebuildLocked(ctx)
+	c.publishLocked(ctx)
 }
-
-// rampLocked starts the slow start of a node.
-func (c *core) rampLocked(ctx context.Context, n *node, why string) {
-	if c.cfg.SlowStart > 0 {
-		now := c.now()
-		n.health.from.Store(now)
-		n.health.until.Store(now + int64(c.cfg.SlowStart))
-		c.afterLocked(n, c.cfg.SlowStart, func() { c.rampedLocked(n) })
-	}
-	c.noteLocked(ctx, n, why)
-}
-
-// rampedLocked ends the slow start of a node. If it was the last, picks become simpler.
-func (c *core) rampedLocked(n *node) {
-	c.noteLocked(context.Background(), n, "its slow start is over")
-	now := c.now()
-	if !slices.ContainsFunc(c.all, func(m member) bool { return m.node.ramping(now) }) {
-		c.rebuildLocked(context.Background())
-	}
-}
-
-func (n *node) ramping(now int64) bool { return now < n.health.until.Load() }

@@ -280,7 +280,7 @@ func TestCooling(t *testing.T) {
 func TestPanic(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		var events []loadbalance.Event
-		b := fixed(4, loadbalance.Config{Policy: loadbalance.Random, SlowStart: -1, Observe: collect(&events)})
+		b := fixed(4, loadbalance.Config{Policy: loadbalance.Random, SlowStart: -1, MaxEjected: 1, Observe: collect(&events)})
 		cool := result{Outcome: loadbalance.Overload, RetryAfter: time.Second}
 		at(t, b, "0", cool)
 		at(t, b, "1", cool)
@@ -311,7 +311,7 @@ func TestPanic(t *testing.T) {
 			t.Errorf("told %v", panics)
 		}
 		// Negative: only when there is none.
-		b = fixed(4, loadbalance.Config{Panic: -1})
+		b = fixed(4, loadbalance.Config{Panic: -1, MaxEjected: 1})
 		for _, key := range []string{"0", "1", "2"} {
 			at(t, b, key, cool)
 		}

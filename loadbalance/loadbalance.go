@@ -96,7 +96,7 @@ func New[T any](src Source[T], cfg Config) *Balancer[T] {
 }
 
 func newBalancer[T any](src Source[T], cfg Config, rand func() uint64) *Balancer[T] {
-	b := &Balancer[T]{core: core{cfg: cfg.withDefaults(), epoch: time.Now(), rand: rand, ready: make(chan struct{})}}
+	b := &Balancer[T]{core: core{cfg: cfg.withDefaults(), epoch: time.Now(), rand: rand, ready: make(chan struct{}), known: map[string]*node{}}}
 	c := &b.core
 	c.decay, c.stale = float64(c.cfg.Decay), int64(c.cfg.Decay/64)
 	c.timed = timed(c.cfg.Policy)
@@ -104,7 +104,7 @@ func newBalancer[T any](src Source[T], cfg Config, rand func() uint64) *Balancer
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	if s, ok := src.(static[T]); ok {
 		c.final = true
-		b.set(s, nil)
+		b.take(s, nil)
 		return b
 	}
 	if r, ok := src.(interface{ Refresh() }); ok {
@@ -127,30 +127,37 @@ func Hosts(urls ...string) (*Balancer[*url.URL], error) {
 // Pick chooses an endpoint for a call, which counts as in flight until [Pick.Done].
 // It waits for the first set of endpoints, until ctx ends, and after that never. It
 // returns an [*Error] if there is nothing to pick, or ctx has ended.
-func (b *Balancer[T]) Pick(ctx context.Context) (Pick[T], error) {
-	s := b.core.current.Load()
-	if s == nil || !s.plain || ctx.Err() != nil || ctx.Value(spreadKey{}) != nil {
-		return b.pick(ctx, Hint{})
-	}
-	v := View{s: s}
-	if s.timed {
-		v.now = b.core.now()
-	}
-	i := s.policy.Next(v)
-	if uint(i) >= uint(len(s.members)) {
-		return b.pick(ctx, Hint{})
-	}
-	m := &s.members[i]
-	m.node.waiting.Add(begun(v.now))
-	return Pick[T]{call: call{node: m.node, start: v.now}, endpoint: m.endpoint.(*Endpoint[T])}, nil
-}
+func (b *Balancer[T]) Pick(ctx context.Context) (Pick[T], error) { return b.pickAny(ctx, 0) }
 
 // PickWith is Pick with a hint.
 func (b *Balancer[T]) PickWith(ctx context.Context, h Hint) (Pick[T], error) {
 	if len(h.Prefer)+len(h.Exclude) == 0 {
-		return b.Pick(ctx)
+		return b.pickAny(ctx, h.Hash)
 	}
 	return b.pick(ctx, h)
+}
+
+// pickAny is a pick about which only the policy decides, as long as that is so.
+func (b *Balancer[T]) pickAny(ctx context.Context, hash uint64) (Pick[T], error) {
+	s := b.core.current.Load()
+	if s == nil || !s.plain || ctx.Err() != nil || ctx.Value(spreadKey{}) != nil {
+		return b.pick(ctx, Hint{Hash: hash})
+	}
+	v := View{s: s, from: s.up, hash: hash}
+	if s.timed {
+		v.now = b.core.now()
+	}
+	i := s.policy.Next(v)
+	if uint(i) >= uint(len(s.members)) || v.Skip(i) {
+		return b.pick(ctx, Hint{Hash: hash})
+	}
+	m := &s.members[i]
+	m.node.waiting.Add(begun(v.now))
+	if m.node.special.Load()&leaving != 0 {
+		b.core.giveBack(ctx, m.node, v.now)
+		return b.pick(ctx, Hint{Hash: hash})
+	}
+	return Pick[T]{call: call{node: m.node, start: v.now}, endpoint: m.endpoint.(*Endpoint[T])}, nil
 }
 
 // Do calls op with the value of an endpoint. If none can be picked it returns an
@@ -189,18 +196,13 @@ func Wrap[T, In, R any](b *Balancer[T], fn func(context.Context, T, In) (R, erro
 func (b *Balancer[T]) Close() error {
 	c := &b.core
 	c.cancel()
-	defer c.deliver()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, m := range c.all {
-		if t := m.node.health.timer; t != nil {
-			t.Stop()
+	if c.set != nil {
+		for _, n := range c.set.nodes {
+			n.health.stopTimerLocked()
 		}
-	}
-	if s := c.current.Load(); s != nil {
-		closed := *s
-		closed.plain = false
-		c.current.Store(&closed)
+		c.current.Store(c.view(c.set)) // in which picks are not plain, and see the end
 	}
 	return nil
 }

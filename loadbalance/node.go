@@ -114,10 +114,15 @@ func (n *node) publish(e estimate, now int64) {
 // slower: hardly for one in many calls, a thousand times if all calls fail.
 func (e estimate) price() float32 {
 	l := float64(max(e.latency, unknown))
-	s := 1 - e.failures
+	return float32(l*math.Sqrt(math.Sqrt(l))) * penalty(e.failures)
+}
+
+// penalty is how much more expensive the share of failures makes a call.
+func penalty(failures float32) float32 {
+	s := 1 - failures
 	s *= s
 	s *= s
-	return float32(l*math.Sqrt(math.Sqrt(l))) / max(s*s, 1e-3)
+	return 1 / max(s*s, 1e-3)
 }
 
 // cost is the price, by the calls before it, and by how much longer than expected

@@ -110,7 +110,7 @@ func (c *core) settle(ctx context.Context, n *node, now, rtt int64, call *call, 
 		n.endure(now, rtt)
 	} else {
 		if o != Success && rtt >= 0 {
-			rtt = max(rtt, c.typical(now))
+			rtt = max(rtt, c.typical(now, nil))
 		}
 		n.learn(now, rtt, o)
 		n.mark(failing, o != Success || estimateOf(n.learnt.Load()).failures > 0)
@@ -135,22 +135,22 @@ func (c *core) settle(ctx context.Context, n *node, now, rtt int64, call *call, 
 func (c *core) alarming(n *node, o Outcome, r *Result) bool {
 	switch o {
 	case Overload:
-		return r.RetryAfter > 0
+		return r.RetryAfter > 0 && c.room()
 	case Failure:
-		return c.tooMany(n) != ""
+		return n.special.Load()&away == 0 && c.tooMany(n) && c.room()
 	}
 	return false
 }
 
-// tooMany says in what way a node has failed too often, if it has.
-func (c *core) tooMany(n *node) string {
-	if row := n.row.Load(); c.cfg.EjectAfter > 0 && int(row) >= c.cfg.EjectAfter {
-		return fmt.Sprintf("%d calls in a row have failed", row)
-	}
-	if f := float64(estimateOf(n.learnt.Load()).failures); c.cfg.EjectRate > 0 && f >= c.cfg.EjectRate {
-		return fmt.Sprintf("%.0f %% of the last calls have failed", 100*f)
-	}
-	return ""
+// tooMany reports whether a node has failed too often.
+func (c *core) tooMany(n *node) bool { return c.tooManyInARow(n) || c.tooLargeAShare(n) }
+
+func (c *core) tooManyInARow(n *node) bool {
+	return c.cfg.EjectAfter > 0 && int(n.row.Load()) >= c.cfg.EjectAfter
+}
+
+func (c *core) tooLargeAShare(n *node) bool {
+	return c.cfg.EjectRate > 0 && float64(estimateOf(n.learnt.Load()).failures) >= c.cfg.EjectRate
 }
 
 // judgeLocked changes the state of a node, if a result is a reason.
@@ -163,18 +163,18 @@ func (c *core) judgeLocked(ctx context.Context, n *node, trial uint32, o Outcome
 		c.ejectAgainLocked(ctx, n, withError("its trial failed after a good answer", r.Err))
 	case h.out != Healthy && !onTrial:
 	case o == Overload && r.RetryAfter > 0:
-		d := min(r.RetryAfter, c.cfg.MaxEjectFor)
-		c.takeOutLocked(ctx, n, Cooling, d, withError("overloaded", r.Err))
+		c.coolLocked(ctx, n, r)
 	case o == Ignored && onTrial:
 		c.halfOpenLocked(n, h.why)
 	case o == Success && onTrial:
 		c.readmitLocked(ctx, n, trial)
 	case onTrial:
 		c.ejectAgainLocked(ctx, n, withError("its trial failed", r.Err))
-	case o == Failure:
-		if why := c.tooMany(n); why != "" {
-			c.ejectLocked(ctx, n, withError(why, r.Err))
-		}
+	case o == Failure && c.tooManyInARow(n):
+		c.ejectLocked(ctx, n, withError(fmt.Sprintf("%d calls in a row have failed", n.row.Load()), r.Err))
+	case o == Failure && c.tooLargeAShare(n):
+		share := estimateOf(n.learnt.Load()).failures
+		c.ejectLocked(ctx, n, withError(fmt.Sprintf("%.0f %% of the last calls have failed", 100*share), r.Err))
 	}
 }
 

@@ -2,28 +2,38 @@ package loadbalance
 
 import (
 	"fmt"
-	"math/bits"
-	"math/rand/v2"
-	"slices"
-	"time"
+	"sync/atomic"
 )
 
-// A Policy chooses among endpoints, by their index. It must be safe for concurrent
-// use. Those of this package are constants; one of one's own has two methods, and
-// knows nothing about the type of the endpoints.
+// A Policy chooses among the endpoints of a set. It must be safe for concurrent use.
+// Those of this package are constants.
 type Policy interface {
-	// Build returns the policy for new members. It is called once for each change
-	// of the set or of an endpoint's health, on what the last Build returned, so
-	// that a policy can keep what it has learnt; calls do not overlap. A policy
-	// without a state returns itself.
-	Build(View) Policy
-
-	// Next returns the index of a member, of which there is at least one. It is
-	// called for every pick, and must neither block nor allocate. The View has the
-	// members that Build was given. A policy should honour [View.Skip]; if it does
-	// not, the least loaded of the others is picked in its stead.
+	// Next returns the index of an endpoint. It is called for every pick, and must
+	// neither block nor allocate. At least one endpoint is not to be skipped. If Next
+	// returns one that is, or no endpoint at all, one of the others is picked as P2C
+	// does.
 	Next(View) int
 }
+
+// A Builder is a Policy that needs something made of the set, such as a table or a
+// ring. A mistake in the signature of Build would go unnoticed, so say
+//
+//	var _ loadbalance.Builder = maglev{}
+type Builder interface {
+	Policy
+	// Build returns the policy for a new set. It is called before the set is used,
+	// once for each set whose keys, order or weights are new, on what the last Build
+	// returned, and never for a change of health: nothing is to be skipped in its
+	// View. Picks go on with the old set and the old policy meanwhile. Calls do not
+	// overlap. Build must not return nil.
+	Build(View) Policy
+}
+
+// PolicyFunc is a function as a Policy.
+type PolicyFunc func(View) int
+
+// Next implements [Policy].
+func (f PolicyFunc) Next(v View) int { return f(v) }
 
 type builtin uint8
 
@@ -31,25 +41,27 @@ type builtin uint8
 const (
 	// PeakEWMA sends a call to where it will be answered soonest: the latency that
 	// is to be expected, times one more than the calls in flight, over the weight.
-	// The expectation is a moving average that jumps to every peak and forgets with
-	// Config.Decay; calls that are being waited for count with their age, so that an
-	// endpoint that stops answering is shunned before its calls time out; and
-	// failures make an endpoint look slow, never fast. It compares all members up
-	// to 16 of them, above that two at random. It is the default.
+	// The expectation is a moving average that rises at once and forgets with
+	// Config.Decay. Calls that are being waited for count with their age, so that an
+	// endpoint that stops answering is avoided before its calls time out. Failures
+	// make an endpoint look slow, never fast. It compares all endpoints up to 16 of
+	// them, and two at random of more. It is the default.
 	PeakEWMA builtin = iota
-	// P2C takes the one of two different members at random that has fewer calls in
-	// flight, by weight.
+	// P2C takes the one of two different endpoints at random that has fewer calls in
+	// flight, by weight. Failures count as calls.
 	P2C
-	// LeastLoaded takes the member with the fewest calls in flight, by weight. It
-	// looks at all of them.
+	// LeastLoaded takes the endpoint with the fewest calls in flight, by weight.
+	// Failures count as calls. It looks at all endpoints.
 	LeastLoaded
-	// RoundRobin takes one after the other, starting anywhere.
+	// RoundRobin takes one endpoint after the other, starting anywhere.
 	RoundRobin
-	// Weighted takes each as often as its weight says, in turns as even as can be.
+	// Weighted takes each endpoint as often as its weight says, in turns that are as
+	// even as can be.
 	Weighted
-	// Random takes any.
+	// Random takes any endpoint.
 	Random
-	// First takes the first of the set that is healthy: a primary, and its stand-ins.
+	// First takes the first endpoint of the set that is healthy: a primary, and its
+	// stand-ins.
 	First
 )
 
@@ -60,7 +72,7 @@ func (p builtin) String() string {
 	return [...]string{"peak EWMA", "P2C", "least loaded", "round robin", "weighted", "random", "first"}[p]
 }
 
-// Build implements [Policy].
+// Build implements [Builder].
 func (p builtin) Build(v View) Policy {
 	switch p {
 	case P2C:
@@ -68,7 +80,9 @@ func (p builtin) Build(v View) Policy {
 	case LeastLoaded:
 		return leastLoaded{}
 	case RoundRobin:
-		return newRoundRobin(v)
+		r := &roundRobin{}
+		r.turn.Store(v.Rand()) // clients that start together do not march in step
+		return r
 	case Weighted:
 		return newWeighted(v)
 	case Random:
@@ -79,8 +93,21 @@ func (p builtin) Build(v View) Policy {
 	return peakEWMA{}
 }
 
-// Next implements [Policy].
-func (p builtin) Next(v View) int { return random{}.Next(v) }
+// Next implements [Policy], for policies of one's own that leave a choice to p.
+// RoundRobin and Weighted have no turns there, and choose at random.
+func (p builtin) Next(v View) int {
+	switch p {
+	case PeakEWMA:
+		return peakEWMA{}.Next(v)
+	case P2C:
+		return p2c{}.Next(v)
+	case LeastLoaded:
+		return leastLoaded{}.Next(v)
+	case First:
+		return first{}.Next(v)
+	}
+	return random{}.Next(v)
+}
 
 // timed reports whether p needs to know how long calls take.
 func timed(p Policy) bool {
@@ -88,85 +115,33 @@ func timed(p Policy) bool {
 	return !ok || b == PeakEWMA
 }
 
-// A View is what a policy sees: the endpoints that may be picked, by index in the
-// order of the set, and what is known about them.
-type View struct {
-	s    *snapshot
-	skip *bitset // nil if it is empty
-	now  int64
-}
+type p2c struct{}
 
-// Len returns the number of members.
-func (v View) Len() int { return len(v.s.nodes) }
-
-// Key returns the key of a member's endpoint.
-func (v View) Key(i int) string { return v.s.nodes[i].key }
-
-// Weight returns the weight of a member, 1 if the endpoint has none.
-func (v View) Weight(i int) float64 { return v.s.members[i].weight }
-
-// InFlight returns how many calls to a member have not ended.
-func (v View) InFlight(i int) int { return v.s.nodes[i].inFlight() }
-
-// Latency returns how long a member is expected to take to answer: the average
-// over Config.Decay or, if more, the age of the calls it has not answered. It is 0
-// as long as nothing is known about any endpoint.
-func (v View) Latency(i int) time.Duration {
-	return v.s.nodes[i].latency(v.now)
-}
-
-// Skip reports whether a member should not be picked this time: a retry has been
-// there already, the caller has excluded it, it is full, or in its slow start.
-func (v View) Skip(i int) bool { return v.skip != nil && v.skip.has(i) }
-
-// Rand returns 64 random bits.
-func (v View) Rand() uint64 {
-	if r := v.s.rand; r != nil {
-		return r()
+func (p2c) Next(v View) int {
+	n := v.count()
+	if n == 1 {
+		return v.nth(0)
 	}
-	return rand.Uint64()
+	i, j := two(v.Rand(), n)
+	i, j = v.nth(i), v.nth(j)
+	if v.load(j) < v.load(i) {
+		return j
+	}
+	return i
 }
 
-// below maps 32 random bits to [0, n).
-func below(r uint64, n int) int { return int(r & (1<<32 - 1) * uint64(n) >> 32) }
+type leastLoaded struct{}
 
-// two returns two different indices below n, which is 2 or more, from one word.
-func two(r uint64, n int) (i, j int) {
-	i, j = below(r, n), below(r>>32, n-1)
-	if j >= i {
-		j++
-	}
-	return i, j
-}
+func (leastLoaded) Next(v View) int { return v.best(v.load) }
 
-// A bitset is a set of indices, nil if it is empty.
-type bitset []uint64
+type roundRobin struct{ turn atomic.Uint64 }
 
-func (b bitset) has(i int) bool { return b[i/64]>>(i%64)&1 != 0 }
+func (r *roundRobin) Next(v View) int { return v.At(r.turn.Add(1)) }
 
-// add adds i, which is below n.
-func (b *bitset) add(i, n int) {
-	if *b == nil {
-		*b = make(bitset, (n+63)/64)
-	}
-	(*b)[i/64] |= 1 << (i % 64)
-}
+type random struct{}
 
-func (b bitset) or(o bitset) bitset {
-	if b == nil || o == nil {
-		return append(b, o...) // one of them, or neither
-	}
-	u := slices.Clone(b)
-	for i := range o {
-		u[i] |= o[i]
-	}
-	return u
-}
+func (random) Next(v View) int { return v.nth(below(v.Rand(), v.count())) }
 
-// len returns the number of indices.
-func (b bitset) len() (n int) {
-	for _, word := range b {
-		n += bits.OnesCount64(word)
-	}
-	return n
-}
+type first struct{}
+
+func (first) Next(v View) int { return v.nth(0) }

@@ -221,16 +221,13 @@ func TestWeightedLoad(t *testing.T) {
 	})
 }
 
-// A policy of one's own has two methods. One that does as it likes does no harm.
+// A policy that does as it likes does no harm.
 type stubborn struct{ builds *int }
 
 func (s stubborn) Build(v loadbalance.View) loadbalance.Policy { *s.builds++; return s }
 func (s stubborn) Next(v loadbalance.View) int                 { return 0 }
 
-type absurd struct{}
-
-func (a absurd) Build(v loadbalance.View) loadbalance.Policy { return a }
-func (absurd) Next(v loadbalance.View) int                   { return -v.Len() }
+var absurd = loadbalance.PolicyFunc(func(v loadbalance.View) int { return -v.Len() })
 
 func TestCustomPolicy(t *testing.T) {
 	builds := 0
@@ -242,20 +239,15 @@ func TestCustomPolicy(t *testing.T) {
 	if err != nil || p.Value() == 0 {
 		t.Errorf("picked %d, %v", p.Value(), err)
 	}
-	counts(t, fixed(3, loadbalance.Config{Policy: absurd{}}), 3, 10)
+	counts(t, fixed(3, loadbalance.Config{Policy: absurd}), 3, 10)
 }
 
 // A policy sees what is known, by index.
-type curious struct{ saw func(loadbalance.View) }
-
-func (c curious) Build(v loadbalance.View) loadbalance.Policy { return c }
-func (c curious) Next(v loadbalance.View) int                 { c.saw(v); return 1 }
-
 func TestView(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		var v loadbalance.View
 		set := withWeights(1, 2)
-		b := loadbalance.New(loadbalance.Static(set...), loadbalance.Config{Policy: curious{func(w loadbalance.View) { v = w }}})
+		b := loadbalance.New(loadbalance.Static(set...), loadbalance.Config{Policy: loadbalance.PolicyFunc(func(w loadbalance.View) int { v = w; return 1 })})
 		p := picked(t, b)
 		if v.Len() != 2 || v.Key(1) != "1" || v.Weight(1) != 2 || v.InFlight(1) != 1 || v.Latency(1) != 0 || v.Skip(1) {
 			t.Errorf("%d %s %v %d %v", v.Len(), v.Key(1), v.Weight(1), v.InFlight(1), v.Latency(1))

@@ -2,7 +2,6 @@ package loadbalance
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,17 +19,28 @@ type core struct {
 	refresh func()        // of the source, or nil
 	value   func(any) any // of an *Endpoint[T]
 	current atomic.Pointer[snapshot]
-	turns   atomic.Int64 // picks since a trial was due
+	turns   atomic.Int64 // picks since the last trial, or since there is one to begin
+	out     atomic.Int64 // how many are Ejected, Cooling or HalfOpen
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
 	ready  chan struct{} // closed when there is a set, or an error instead
 
+	setting sync.Mutex // held while a set is taken in, one after the other
+
 	mu         sync.Mutex // held to change the set and the health of its endpoints
 	heard      bool       // ready is closed
-	all        []member
-	left       []*node // not in the set any more, but not forgotten
-	err        error   // the source's last one
+	set        *set
+	up         population       // of set: those that are available
+	ramping    int              // how many of these are in their slow start
+	ramps      []ramp           // those that are or were in their slow start, oldest first
+	due        []*node          // half-open, and without a trial yet, oldest first
+	missed     bool             // a turn has gone by without a trial, because of a hint
+	changed    bool             // since the last snapshot
+	known      map[string]*node // those of the set, and left
+	left       []*node          // not in the set any more, but not forgotten
+	forgot     int64            // when the last were
+	err        error            // the source's last one
 	panicking  bool
 	trouble    bool // the source should look for other endpoints
 	check      func(ctx context.Context, endpoint any) error
@@ -58,97 +68,90 @@ type member struct {
 	inverse  float64 // of weight
 }
 
-// A snapshot is what picks see. It does not change.
-type snapshot struct {
-	core    *core
+// same reports whether two members are the same to a policy.
+func (m member) same(o member) bool { return m.node == o.node && m.weight == o.weight }
+
+// A set is the endpoints of a source, and what is made of them. It does not change.
+type set struct {
 	policy  Policy
-	members []member // those that the policy chooses among
-	nodes   []*node  // theirs
-	even    bool     // all have the same weight
-	all     []member
-	trials  []member // half-open, and without a trial yet
-	ramping bool     // some are in their slow start
-	plain   bool     // nothing but the policy decides
+	members []member
+	nodes   []*node // theirs
+	index   map[string]int
+	even    bool // all have the same weight
+	prefers prefers
+}
+
+// A snapshot is what picks see: a set, and the health of its endpoints. It does not
+// change.
+type snapshot struct {
+	*set
+	core    *core
+	up      *population // those that can be picked, nil: all
+	due     int         // how many wait for a trial
+	ramping bool        // some are in their slow start
+	lead    int64       // when the slow start of the first began, 0 if one has a full share
+	panic   bool        // health is ignored
+	plain   bool        // nothing but the policy decides
 	timed   bool
 	stale   uint32 // how old an estimate is when its age matters, in ticks of quick
 	rand    func() uint64
+	prefers prefers // that are up
 }
 
-func (c *core) snapshot(members []member, p Policy) *snapshot {
-	s := &snapshot{core: c, policy: p, members: members, even: true, all: c.all, timed: c.timed, stale: uint32(min(c.stale>>quickBits, 1<<30)), rand: c.rand}
-	for _, m := range members {
-		s.nodes = append(s.nodes, m.node)
-		s.even = s.even && m.weight == members[0].weight
-	}
-	return s
-}
-
-// rebuildLocked makes a snapshot of how things are.
-func (c *core) rebuildLocked(ctx context.Context) {
-	if len(c.all) == 0 || c.ctx.Err() != nil {
+// publishLocked makes what has changed known to picks.
+func (c *core) publishLocked(ctx context.Context) {
+	if !c.changed || c.set == nil || c.ctx.Err() != nil {
 		return
 	}
-	members := slices.DeleteFunc(slices.Clone(c.all), func(m member) bool { return !m.node.health.available() })
-	panicking := len(members) == 0 || float64(len(members)) < c.cfg.Panic*float64(len(c.all))
-	if panicking {
-		members = c.all
-	}
+	c.changed = false
+	c.up.sum()
+	n := len(c.set.nodes)
+	panicking := c.up.count == 0 || float64(c.up.count) < c.cfg.Panic*float64(n)
 	if panicking != c.panicking {
 		c.panicking = panicking
 		c.trouble = c.trouble || panicking
 		c.tellLocked(ctx, Event{Kind: Panicked, Panic: panicking})
 	}
-	now, policy := c.now(), c.cfg.Policy
-	old := c.current.Load()
-	if old != nil {
-		policy = old.policy
+	s := c.view(c.set)
+	if !panicking && c.up.count < n {
+		s.up = new(population)
+		s.up.copy(&c.up)
 	}
-	s := c.snapshot(members, policy)
-	for _, m := range c.all {
-		if h := m.node.health; h.out == HalfOpen && h.trial == 0 && !h.unhealthy {
-			s.trials = append(s.trials, m)
-		}
-		s.ramping = s.ramping || m.node.ramping(now)
+	s.due, s.panic, s.ramping = len(c.due), panicking, c.ramping > 0
+	if s.ramping && c.ramping == c.up.count && (s.up != nil || c.up.count == n) {
+		s.lead = c.leadLocked()
 	}
-	c.turns.Store(0)
-	s.plain = !s.ramping && len(s.trials) == 0 && c.cfg.MaxInFlight == 0
-	if old == nil || !slices.EqualFunc(old.members, members, member.same) {
-		s.policy = policy.Build(View{s: s, now: now})
-	}
+	s.plain = !s.ramping && s.due == 0 && c.cfg.MaxInFlight == 0
 	c.current.Store(s)
 }
 
-// same reports whether two members are the same to a policy.
-func (m member) same(o member) bool { return m.node == o.node && m.weight == o.weight }
+// view returns a snapshot of a set in which nobody has lost their health.
+func (c *core) view(set *set) *snapshot {
+	return &snapshot{set: set, core: c, timed: c.timed, stale: uint32(min(c.stale>>quickBits, 1<<30)), rand: c.rand}
+}
 
 // seed gives the first latency that is known to all endpoints of which none is.
 func (c *core) seed(latency float32, now int64) {
-	for _, m := range c.current.Load().all {
-		m.node.assume(latency, now)
+	for _, n := range c.current.Load().nodes {
+		n.assume(latency, now)
 	}
 }
 
-// typical returns the mean latency of some endpoints, 0 if none is known. A failure
-// takes that long at least.
-func (c *core) typical(now int64) int64 {
+// typical returns the mean latency of some endpoints but one, 0 if none is known.
+func (c *core) typical(now int64, but *node) int64 {
 	s := c.current.Load()
-	start := below(View{s: s}.Rand(), len(s.nodes))
+	if s == nil {
+		return 0
+	}
+	v := View{s: s, from: s.up}
+	n := v.count()
+	start := below(v.Rand(), n)
 	sum, count := float32(0), 0
-	for i := range min(scan, len(s.nodes)) {
-		if l := s.nodes[(start+i)%len(s.nodes)].current(now).latency; l > 0 {
+	for i := range min(scan, n) {
+		node := s.nodes[v.nth((start+i)%n)]
+		if l := node.current(now).latency; l > 0 && node != but {
 			sum, count = sum+l, count+1
 		}
 	}
 	return int64(sum / float32(max(count, 1)))
-}
-
-// meanLocked returns the mean latency of the healthy endpoints but one, 0 if none is known.
-func (c *core) meanLocked(now int64, but *node) float32 {
-	sum, count := float32(0), 0
-	for _, m := range c.all {
-		if l := m.node.current(now).latency; l > 0 && m.node != but && m.node.health.available() {
-			sum, count = sum+l, count+1
-		}
-	}
-	return sum / float32(max(count, 1))
 }

@@ -52,14 +52,19 @@ type visits struct {
 // maxVisits bounds what is remembered of one call.
 const maxVisits = 64
 
-// of returns those of c.
-func (v *visits) of(c *core) []*node {
+// of appends those of c to list.
+func (v *visits) of(c *core, list []*node) []*node {
 	if v == nil {
-		return nil
+		return list
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return slices.DeleteFunc(slices.Clone(v.nodes), func(n *node) bool { return n.core != c })
+	for _, n := range v.nodes {
+		if n.core == c {
+			list = append(list, n)
+		}
+	}
+	return list
 }
 
 func (v *visits) add(n *node) {

@@ -104,8 +104,10 @@ func (b *Balancer[T]) Stats() Stats {
 			FailureRate: float64(n.current(now).failures),
 		})
 	}
-	for _, m := range c.all {
-		add(m.node, m.weight)
+	if c.set != nil {
+		for _, m := range c.set.members {
+			add(m.node, m.weight)
+		}
 	}
 	for _, n := range c.left {
 		if !n.health.drained {

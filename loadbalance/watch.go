@@ -4,11 +4,18 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
+	"runtime/debug"
+	"slices"
 	"time"
 )
 
-var errEmpty = errors.New("loadbalance: the set of endpoints is empty")
+var (
+	errEmpty    = errors.New("loadbalance: the set of endpoints is empty")
+	errNoPolicy = errors.New("loadbalance: Builder.Build has returned nil")
+	errExited   = errors.New("loadbalance: it has called runtime.Goexit")
+)
 
 // The pause before a source is watched again.
 const (
@@ -21,11 +28,11 @@ func (b *Balancer[T]) watch(src Source[T]) {
 	c := &b.core
 	for pause := minPause; ; pause = min(2*pause, maxPause) {
 		begun := c.now()
-		err := src.Watch(c.ctx, b.set)
+		err := <-c.launch(func() error { return src.Watch(c.ctx, b.take) })
 		if err == nil || c.ctx.Err() != nil {
 			return
 		}
-		b.set(nil, err)
+		b.take(nil, err)
 		if c.now()-begun > int64(maxPause) {
 			pause = minPause
 		}
@@ -33,6 +40,26 @@ func (b *Balancer[T]) watch(src Source[T]) {
 			return
 		}
 	}
+}
+
+// launch calls a function of the user's on a goroutine of its own, and returns what will
+// have its error. It is an error to call [runtime.Goexit], and to panic if there is an
+// Observe to be told; without one a panic takes its course.
+func (c *core) launch(f func() error) <-chan error {
+	result := make(chan error, 1)
+	go func() {
+		err := errExited
+		defer func() {
+			if c.cfg.Observe != nil && err == errExited {
+				if v := recover(); v != nil {
+					err = fmt.Errorf("loadbalance: it has panicked: %v\n%s", v, debug.Stack())
+				}
+			}
+			result <- err
+		}()
+		err = f()
+	}()
+	return result
 }
 
 // sleep waits, until it is woken or ctx ends, and then reports false.
@@ -53,75 +80,108 @@ func jitter(d time.Duration, part float64) time.Duration {
 	return d + time.Duration(float64(d)*part*(2*rand.Float64()-1))
 }
 
-// set takes in a set of endpoints, or the error in its place.
-func (b *Balancer[T]) set(set []Endpoint[T], err error) {
+// take takes in a set of endpoints, or the error in its place.
+func (b *Balancer[T]) take(list []Endpoint[T], err error) {
+	defer b.core.deliver()
 	c := &b.core
-	defer c.deliver()
+	c.setting.Lock()
+	defer c.setting.Unlock()
+	var next *set
+	if err == nil {
+		next, err = b.build(list)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ctx.Err() != nil {
 		return
 	}
-	if err == nil && len(set) == 0 {
-		err = errEmpty
-	}
-	if err = cmp.Or(err, checkSet(set)); err != nil {
+	if c.err = err; err != nil {
 		c.tellLocked(context.Background(), Event{Kind: SourceFailed, Err: err})
 	} else {
-		b.replaceLocked(set)
+		c.replaceLocked(next)
 	}
-	c.err = err
 	if !c.heard {
 		c.heard = true
 		close(c.ready)
 	}
 }
 
-// replaceLocked makes set the set of endpoints.
-func (b *Balancer[T]) replaceLocked(set []Endpoint[T]) {
+// build makes a set of list, while picks go on with the old one. Only one runs at a
+// time, which is what makes c.set and c.known safe to read.
+func (b *Balancer[T]) build(list []Endpoint[T]) (*set, error) {
 	c := &b.core
-	ctx := context.Background()
-	known := map[string]*node{}
-	for _, n := range c.left {
-		known[n.key] = n
+	if len(list) == 0 {
+		return nil, errEmpty
 	}
-	for _, m := range c.all {
-		known[m.node.key] = m.node
+	if err := checkSet(list); err != nil {
+		return nil, err
 	}
-	first, now := len(c.all) == 0, c.now()
-	mean := c.meanLocked(now, nil)
-	before := c.all
-	c.all = make([]member, len(set))
-	stays := make(map[*node]bool, len(set))
-	var joined []*node
-	for i, e := range set {
-		n := known[e.Key]
+	old, policy := c.set, c.cfg.Policy
+	if old != nil {
+		policy = old.policy
+	}
+	now := c.now()
+	usual := float32(c.typical(now, nil))
+	next := &set{index: make(map[string]int, len(list)), even: true, policy: policy}
+	for i, e := range list {
+		n := c.known[e.Key]
 		if n == nil {
 			n = newNode(c, e.Key, now)
-			n.assume(mean, now)
-			joined = append(joined, n)
+			n.assume(usual, now)
 		}
-		e := new(e)
-		n.health.endpoint = e
-		stays[n] = true
 		weight := cmp.Or(e.Weight, 1)
-		c.all[i] = member{node: n, endpoint: e, weight: weight, inverse: 1 / weight}
+		m := member{node: n, endpoint: new(e), weight: weight, inverse: 1 / weight}
+		next.members = append(next.members, m)
+		next.nodes = append(next.nodes, n)
+		next.index[e.Key] = i
+		next.even = next.even && weight == next.members[0].weight
 	}
-	c.comeLocked(ctx, stays)
-	for _, m := range before {
-		if !stays[m.node] {
-			c.leaveLocked(ctx, m.node)
+	if builder, ok := policy.(Builder); ok && (old == nil || !slices.EqualFunc(old.members, next.members, member.same)) {
+		if next.policy = builder.Build(View{s: c.view(next), now: now}); next.policy == nil {
+			return nil, errNoPolicy
 		}
 	}
-	c.forgetLocked(now)
-	if !first {
-		for _, n := range joined {
+	return next, nil
+}
+
+// replaceLocked makes next the set of endpoints.
+func (c *core) replaceLocked(next *set) {
+	ctx := context.Background()
+	old := c.set
+	c.set, c.changed = next, true
+	c.up.reset(len(next.nodes), false)
+	comes := false
+	for i, m := range next.members {
+		n := m.node
+		comes = comes || n.health.gone
+		n.health.stays, n.health.endpoint = next, m.endpoint
+		c.up.put(i, n.health.counted.up)
+	}
+	if comes {
+		c.comeLocked(ctx)
+	}
+	if old != nil {
+		for _, n := range old.nodes {
+			if n.health.stays != next {
+				c.leaveLocked(ctx, n)
+			}
+		}
+	}
+	for _, n := range next.nodes {
+		switch {
+		case c.known[n.key] == n:
+			continue
+		case old == nil:
+			c.countLocked(n)
+		default:
 			c.rampLocked(ctx, n, "it has joined")
 		}
+		c.known[n.key] = n
 	}
-	c.rebuildLocked(ctx)
+	c.forgetLocked(c.now())
+	c.publishLocked(ctx)
 	c.startChecksLocked()
-	c.tellLocked(ctx, Event{Kind: Updated, Size: len(set)})
+	c.tellLocked(ctx, Event{Kind: Updated, Size: len(next.nodes)})
 }
 
 // What is remembered of endpoints that have left, as some come back.
@@ -131,18 +191,20 @@ const (
 )
 
 // comeLocked takes back those in a new set that had left.
-func (c *core) comeLocked(ctx context.Context, stays map[*node]bool) {
-	left := c.left[:0]
-	for _, n := range c.left {
-		if !stays[n] {
-			left = append(left, n)
-			continue
+func (c *core) comeLocked(ctx context.Context) {
+	const why = "it is in the set again"
+	c.left = slices.DeleteFunc(c.left, func(n *node) bool {
+		if n.health.stays != c.set {
+			return false
 		}
 		n.health.gone, n.health.drained = false, false
-		c.noteLocked(ctx, n, "it is in the set again")
-	}
-	clear(c.left[len(left):])
-	c.left = left
+		if n.ramping(c.now()) {
+			c.rampLocked(ctx, n, why) // from the beginning
+		} else {
+			c.noteLocked(ctx, n, why)
+		}
+		return true
+	})
 }
 
 // leaveLocked lets a node drain.
@@ -177,15 +239,20 @@ func (c *core) drained(ctx context.Context, n *node) {
 	c.checkDrainedLocked(ctx, n)
 }
 
-// forgetLocked drops those that left long ago.
+// forgetLocked drops those that left long ago, now and then.
 func (c *core) forgetLocked(now int64) {
-	left := c.left[:0]
-	for i, n := range c.left {
-		recent := now-n.health.leftAt < int64(rememberFor) && i >= len(c.left)-rememberMost
-		if recent || !n.health.drained {
-			left = append(left, n)
-		}
+	if len(c.left) <= rememberMost+rememberMost/4 && now-c.forgot < int64(rememberFor)/4 {
+		return
 	}
-	clear(c.left[len(left):])
-	c.left = left
+	c.forgot = now
+	first := len(c.left) - rememberMost // of those that need not make room
+	i := -1
+	c.left = slices.DeleteFunc(c.left, func(n *node) bool {
+		i++
+		if recent := now-n.health.leftAt < int64(rememberFor) && i >= first; recent || !n.health.drained {
+			return false
+		}
+		delete(c.known, n.key)
+		return true
+	})
 }
