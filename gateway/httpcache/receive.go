@@ -15,6 +15,8 @@ func (x *exchange) receive(resp *http.Response) *http.Response {
 	switch {
 	case x.req.Method == http.MethodHead:
 		x.head(resp)
+	case x.entry != nil && (resp.StatusCode >= 500 || saysNothing(resp.StatusCode)):
+		// What is stored is better than an error, whatever that says of itself.
 	case resp.ContentLength <= c.cfg.MaxEntryBytes:
 		e = x.newEntry(resp)
 	}

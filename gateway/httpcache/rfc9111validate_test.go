@@ -243,6 +243,25 @@ func TestRFC9111Validating(t *testing.T) {
 			> GET /
 			= miss
 			? If-None-Match: "a"`},
+		{"4.3.5", "a length that is not in the stored header is that of the stored body", httpcache.Config{}, `
+			> GET /
+			< 200 | Cache-Control: max-age=1 | ETag: "a"
+			= miss
+			+ 5s
+			> HEAD /
+			< 200 | Cache-Control: max-age=60 | ETag: "a" | Content-Length: 6
+			= miss
+			> GET /
+			= hit body=body_1`},
+		{"4.3.5", "and another one means that what is stored is outdated", httpcache.Config{}, `
+			> GET /
+			< 200 | Cache-Control: max-age=60 | ETag: "a"
+			= miss
+			> HEAD / | Cache-Control: no-cache
+			< 200 | Cache-Control: max-age=60 | ETag: "a" | Content-Length: 7
+			= miss
+			> GET /
+			= miss`},
 		{"4.3.5", "but those that speak of the resource", httpcache.Config{}, `
 			> GET /
 			< 200 | Cache-Control: max-age=60 | ETag: "a"

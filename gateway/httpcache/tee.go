@@ -150,7 +150,9 @@ func (b *tee) got(p []byte, err error, read bool) (end *ending, body []byte) {
 	case !b.growLocked(n):
 		end = new(endLost) // there is no room now
 	}
-	b.buf = append(b.buf, p...)
+	if end == nil || !read {
+		b.buf = append(b.buf, p...)
+	}
 	if read {
 		b.off = len(b.buf)
 	}
