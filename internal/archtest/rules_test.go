@@ -65,6 +65,9 @@ func isPattern(p *pkg) bool    { return patterns[p.dir] > 0 }
 func isProduction(p *pkg) bool { return isPattern(p) || slices.Contains(leaves, p.dir) }
 func isAny(p *pkg) bool        { return len(p.files) > 0 }
 
+// isImported holds for what others may import: the types of an application are for itself.
+func isImported(p *pkg) bool { return isAny(p) && !strings.HasPrefix(p.dir, "examples/") }
+
 // isReleased holds for what is neither a test kit nor an example.
 func isReleased(p *pkg) bool {
 	return !strings.HasPrefix(p.dir, "internal/") && !strings.HasPrefix(p.dir, "examples")
@@ -102,13 +105,13 @@ var rules = []rule{
 		name: "package documentation of patterns", where: isPattern, check: packageDoc,
 		dir: "breaker", code: "", blame: "breaker.go does not document the package",
 	}, {
-		name: "exported identifiers are documented", where: isAny, check: documented,
+		name: "exported identifiers are documented", where: isImported, check: documented,
 		dir: "retry", code: "func F() {}", blame: "F is not documented",
 	}, {
-		name: "so are methods", where: isAny, check: documented,
+		name: "so are methods", where: isImported, check: documented,
 		dir: "retry", code: "type t[K any] int\n// T is.\ntype T[K any] int\nfunc (*T[K]) M() {}", blame: "T.M is not documented",
 	}, {
-		name: "and fields", where: isAny, check: documented,
+		name: "and fields", where: isImported, check: documented,
 		dir: "retry", code: "// T is.\ntype T struct { A int }", blame: "T.A is not documented",
 	}, {
 		name: "verbs have Examples", where: isPattern, check: verbsHaveExamples,

@@ -1,0 +1,76 @@
+// Outbox: what is to be published is written in the transaction of what has happened,
+// and published afterwards, at least once. Not worth it for messages that may be lost.
+
+package store
+
+import (
+	"context"
+	"database/sql"
+
+	"github.com/belay-go/belay/examples/huts/app"
+)
+
+// Unpublished returns at most limit events that have not been published, oldest first.
+func (s *Store) Unpublished(ctx context.Context, limit int) ([]Recorded, error) {
+	return s.query(ctx, `SELECT position, hut, date, at, type, data FROM outbox JOIN events USING (position) ORDER BY position LIMIT ?`, limit)
+}
+
+// Change returns what others are told of an event: the booking as it was with it.
+func (n *Nights) Change(ctx context.Context, r Recorded) (app.Change, error) {
+	night, err := n.Huts.night(r.Hut, r.Date)
+	if err != nil {
+		return app.Change{}, err
+	}
+	recorded, err := n.Store.Events(ctx, r.Hut, r.Date)
+	if err != nil {
+		return app.Change{}, err
+	}
+	for _, e := range recorded {
+		if e.Position <= r.Position {
+			night.Apply(e.Event)
+		}
+	}
+	b, err := night.Booking(r.Event.Of())
+	return app.NewChange(b, r.At), err
+}
+
+// Published takes the event at position out of the outbox. Who crashes before it is
+// called publishes the event again.
+func (s *Store) Published(ctx context.Context, position int64) error {
+	_, err := s.db.ExecContext(ctx, `DELETE FROM outbox WHERE position = ?`, position)
+	return err
+}
+
+// Received returns the messages of a consumer whose names begin with prefix.
+func (s *Store) Received(ctx context.Context, consumer, prefix string) ([]string, error) {
+	rows, err := s.db.QueryContext(ctx, `SELECT message FROM inbox WHERE consumer = ? AND substr(message, 1, length(?2)) = ?2 ORDER BY message`, consumer, prefix)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var found []string
+	for rows.Next() {
+		var m string
+		if err := rows.Scan(&m); err != nil {
+			return nil, err
+		}
+		found = append(found, m)
+	}
+	return found, rows.Err()
+}
+
+// Once runs f for a message, unless consumer has received it before, and remembers it
+// in the same transaction. It is the inbox, the outbox's other end: what f writes
+// through tx happens once, however often the message comes.
+func (s *Store) Once(ctx context.Context, consumer, message string, f func(tx *sql.Tx) error) error {
+	return s.write(ctx, func(tx *sql.Tx) error {
+		r, err := tx.ExecContext(ctx, `INSERT INTO inbox (consumer, message) VALUES (?, ?) ON CONFLICT DO NOTHING`, consumer, message)
+		if err != nil {
+			return err
+		}
+		if n, err := r.RowsAffected(); err != nil || n == 0 {
+			return err
+		}
+		return f(tx)
+	})
+}

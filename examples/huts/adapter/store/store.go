@@ -1,0 +1,168 @@
+// Event store: an append-only log with one writer at a time for each stream, on SQLite.
+// Not worth it before a second reader of the log is wanted; then, better than a table
+// of what is now and a table of what has changed that do not agree.
+
+// Package store keeps what has happened, in SQLite: the events of nights, what is to
+// be published, what was received, and views that are made of the events.
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/belay-go/belay/examples/huts/app"
+	"github.com/belay-go/belay/examples/huts/domain"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// The schema only grows: a later version of the program adds statements to the end.
+const schema = `
+CREATE TABLE IF NOT EXISTS events (
+	position INTEGER PRIMARY KEY AUTOINCREMENT, -- writers wait for each other, so positions appear in order
+	hut      TEXT    NOT NULL,
+	date     TEXT    NOT NULL,
+	version  INTEGER NOT NULL,                  -- of the night, with this event
+	type     TEXT    NOT NULL,
+	data     BLOB    NOT NULL,
+	at       INTEGER NOT NULL,                  -- milliseconds since 1970
+	UNIQUE (hut, date, version)
+);
+CREATE TABLE IF NOT EXISTS outbox (
+	position INTEGER PRIMARY KEY REFERENCES events (position)
+);
+CREATE TABLE IF NOT EXISTS inbox (
+	consumer TEXT NOT NULL,
+	message  TEXT NOT NULL,
+	PRIMARY KEY (consumer, message)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS views (
+	name     TEXT    PRIMARY KEY,
+	position INTEGER NOT NULL                   -- of the last event that the view has seen
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS bookings (
+	hut   TEXT NOT NULL,
+	date  TEXT NOT NULL,
+	id    TEXT NOT NULL,
+	guest TEXT NOT NULL,
+	beds  INTEGER NOT NULL,
+	price INTEGER NOT NULL,
+	state TEXT NOT NULL,
+	at    INTEGER NOT NULL,                     -- of the last event, as there
+	PRIMARY KEY (hut, date, id)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS bookings_by_state ON bookings (state);
+CREATE INDEX IF NOT EXISTS bookings_by_guest ON bookings (guest);
+`
+
+// A Store is an event log and what hangs on it. It is safe for concurrent use, by
+// several processes too. Close it in the end.
+type Store struct {
+	db *sql.DB
+}
+
+// Open opens the store in the file at path, and makes it if there is none.
+func Open(path string) (*Store, error) {
+	// Writers take their turn from the beginning of a transaction on, so that none
+	// has to be undone because another was faster.
+	db, err := sql.Open("sqlite", "file:"+path+"?_txlock=immediate&_pragma=busy_timeout(10000)&_pragma=journal_mode(wal)&_pragma=synchronous(normal)&_pragma=foreign_keys(on)")
+	if err != nil {
+		return nil, err
+	}
+	if _, err := db.Exec(schema); err != nil {
+		return nil, errors.Join(fmt.Errorf("store: %s: %w", path, err), db.Close())
+	}
+	return &Store{db}, nil
+}
+
+// Close closes the store.
+func (s *Store) Close() error { return s.db.Close() }
+
+// A Recorded is an event with its place in the log.
+type Recorded struct {
+	Position int64
+	Hut      domain.HutID
+	Date     domain.Date
+	At       time.Time
+	Event    domain.Event
+}
+
+// Append adds events to a night that has seen version events, all or none, and puts
+// them into the outbox in the same transaction. It returns [app.ErrConflict] if the
+// night has seen others since.
+func (s *Store) Append(ctx context.Context, hut domain.HutID, date domain.Date, version int, events ...domain.Event) error {
+	return s.write(ctx, func(tx *sql.Tx) error {
+		for i, e := range events {
+			name, data, err := encode(e)
+			if err != nil {
+				return err
+			}
+			r, err := tx.ExecContext(ctx, `INSERT INTO events (hut, date, version, type, data, at) VALUES (?, ?, ?, ?, ?, ?)`,
+				hut, date, version+i+1, name, data, time.Now().UnixMilli())
+			if failure, ok := errors.AsType[*sqlite.Error](err); ok && failure.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE {
+				return fmt.Errorf("%w: %s on %s", app.ErrConflict, hut, date)
+			}
+			if err != nil {
+				return err
+			}
+			position, err := r.LastInsertId()
+			if err != nil {
+				return err
+			}
+			if _, err := tx.ExecContext(ctx, `INSERT INTO outbox (position) VALUES (?)`, position); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Events returns what has happened to a night.
+func (s *Store) Events(ctx context.Context, hut domain.HutID, date domain.Date) ([]Recorded, error) {
+	return s.query(ctx, `SELECT position, hut, date, at, type, data FROM events WHERE hut = ? AND date = ? ORDER BY version`, hut, date)
+}
+
+// After returns at most limit events that come after a position, of all nights.
+func (s *Store) After(ctx context.Context, position int64, limit int) ([]Recorded, error) {
+	return s.query(ctx, `SELECT position, hut, date, at, type, data FROM events WHERE position > ? ORDER BY position LIMIT ?`, position, limit)
+}
+
+func (s *Store) query(ctx context.Context, query string, args ...any) ([]Recorded, error) {
+	rows, err := s.db.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var found []Recorded
+	for rows.Next() {
+		var r Recorded
+		var at int64
+		var name string
+		var data []byte
+		if err := rows.Scan(&r.Position, &r.Hut, &r.Date, &at, &name, &data); err != nil {
+			return nil, err
+		}
+		if r.Event, err = decode(name, data); err != nil {
+			return nil, err
+		}
+		r.At = time.UnixMilli(at)
+		found = append(found, r)
+	}
+	return found, rows.Err()
+}
+
+// write runs f in a transaction.
+func (s *Store) write(ctx context.Context, f func(*sql.Tx) error) error {
+	tx, err := s.db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() // nothing after a commit
+	if err := f(tx); err != nil {
+		return err
+	}
+	return tx.Commit()
+}

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/belay-go/belay/examples/huts/adapter/store"
+)
+
+// config is how the program is set up: by its environment, as one sets up a container.
+// What is not set is there in the process itself: a broker, the other services, and a
+// simulated world.
+type config struct {
+	Addr string // HUTS_ADDR: where to listen
+	Data string // HUTS_DATA: the directory of the databases; "": a temporary one
+	NATS string // NATS_URL: the broker
+
+	Booking, Mail string // BOOKING_URL, MAIL_URL: our services, for trips
+
+	Payment, Weather, MailServer string   // PAYMENT_URL, WEATHER_URL, MAILSERVER_URL
+	Bulletins                    []string // BULLETIN_URLS: mirrors, with commas between
+	PaymentToken                 string   // PAYMENT_TOKEN
+
+	// Patience is that of the process manager: see booking.Service.
+	Patience time.Duration
+}
+
+// read returns the config that an environment says, or everything that is wrong with
+// it.
+func read(getenv func(string) string) (config, error) {
+	or := func(name, otherwise string) string {
+		if v := getenv(name); v != "" {
+			return v
+		}
+		return otherwise
+	}
+	c := config{
+		Addr: or("HUTS_ADDR", "127.0.0.1:8080"), Data: getenv("HUTS_DATA"), NATS: getenv("NATS_URL"),
+		Booking: getenv("BOOKING_URL"), Mail: getenv("MAIL_URL"),
+		Payment: getenv("PAYMENT_URL"), Weather: getenv("WEATHER_URL"), MailServer: getenv("MAILSERVER_URL"),
+		PaymentToken: or("PAYMENT_TOKEN", "payment-secret"), Patience: 5 * time.Second,
+	}
+	if list := getenv("BULLETIN_URLS"); list != "" {
+		c.Bulletins = strings.Split(list, ",")
+	}
+	var errs []error
+	for name, values := range map[string][]string{
+		"NATS_URL": {c.NATS}, "BOOKING_URL": {c.Booking}, "MAIL_URL": {c.Mail}, "PAYMENT_URL": {c.Payment},
+		"WEATHER_URL": {c.Weather}, "MAILSERVER_URL": {c.MailServer}, "BULLETIN_URLS": c.Bulletins,
+	} {
+		for _, v := range values {
+			if u, err := url.Parse(v); v != "" && (err != nil || u.Host == "") {
+				errs = append(errs, fmt.Errorf("huts: %s: %q is not an absolute URL", name, v))
+			}
+		}
+	}
+	return c, errors.Join(errs...)
+}
+
+// huts are the huts there are.
+var huts = store.Huts{
+	"planura": {ID: "planura", Name: "Planurahütte", Region: "glarus", Beds: 20, Price: 42_50},
+	"etzli":   {ID: "etzli", Name: "Etzlihütte", Region: "uri", Beds: 75, Price: 38_00},
+	"medel":   {ID: "medel", Name: "Camona da Medel", Region: "surselva", Beds: 55, Price: 41_00},
+}

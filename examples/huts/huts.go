@@ -1,0 +1,244 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/belay-go/belay/examples/huts/adapter/bus"
+	"github.com/belay-go/belay/examples/huts/adapter/outside"
+	"github.com/belay-go/belay/examples/huts/adapter/store"
+	"github.com/belay-go/belay/examples/huts/app"
+	"github.com/belay-go/belay/examples/huts/service/booking"
+	"github.com/belay-go/belay/examples/huts/service/mail"
+	"github.com/belay-go/belay/examples/huts/service/trips"
+	"github.com/belay-go/belay/examples/huts/world"
+)
+
+// A program is what runs in this process: services, and whatever of their surroundings
+// the config does not say is elsewhere.
+type program struct {
+	URL   string
+	World *world.World // nil if it is elsewhere
+
+	store  *store.Store // of booking
+	nights *store.Nights
+	mailer *mail.Service
+	bus    *bus.Bus
+
+	mux     *http.ServeMux
+	server  *http.Server
+	running sync.WaitGroup
+	stop    context.CancelFunc
+	closers []func() error
+}
+
+// start starts the services named only, or all if that is "".
+func start(ctx context.Context, c config, only string) (_ *program, err error) {
+	if only != "" && only != "booking" && only != "trips" && only != "mail" {
+		return nil, fmt.Errorf("huts: there is no service %q: want booking, trips or mail", only)
+	}
+	p := &program{mux: http.NewServeMux()}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.close(ctx))
+		}
+	}()
+	ctx, p.stop = context.WithCancel(context.WithoutCancel(ctx))
+
+	l, err := net.Listen("tcp", c.Addr)
+	if err != nil {
+		return nil, fmt.Errorf("huts: %w", err)
+	}
+	p.URL = "http://" + l.Addr().String()
+	p.server = &http.Server{Handler: p.mux, ReadHeaderTimeout: 5 * time.Second}
+	p.closers = append(p.closers, func() error { return ignore(l.Close(), net.ErrClosed) })
+
+	if c.Data == "" {
+		if c.Data, err = os.MkdirTemp("", "huts-"); err != nil {
+			return nil, err
+		}
+		p.closers = append(p.closers, func() error { return os.RemoveAll(c.Data) })
+	} else if err := os.MkdirAll(c.Data, 0o700); err != nil {
+		return nil, err
+	}
+	if err := p.surround(&c); err != nil {
+		return nil, err
+	}
+	if only != "trips" {
+		if p.bus, err = p.connect(ctx, c); err != nil {
+			return nil, err
+		}
+		p.closers = append(p.closers, func() error { p.bus.Close(); return nil })
+	}
+	for name, begin := range map[string]func(context.Context, config) error{"booking": p.booking, "mail": p.mail, "trips": p.trips} {
+		if only == "" || only == name {
+			if err := begin(ctx, c); err != nil {
+				return nil, err
+			}
+		}
+	}
+	p.background(func() { p.server.Serve(l) })
+	return p, nil
+}
+
+// surround starts the world that the config does not say is elsewhere.
+func (p *program) surround(c *config) error {
+	if c.Payment == "" || c.Weather == "" || c.MailServer == "" || len(c.Bulletins) == 0 {
+		w, err := world.New()
+		if err != nil {
+			return err
+		}
+		p.World = w
+		p.closers = append(p.closers, w.Close)
+		c.Payment = cmp.Or(c.Payment, w.Payment.URL)
+		c.Weather = cmp.Or(c.Weather, w.Weather.URL)
+		c.MailServer = cmp.Or(c.MailServer, w.Mail.URL)
+		if len(c.Bulletins) == 0 {
+			for _, b := range w.Bulletins {
+				c.Bulletins = append(c.Bulletins, b.URL)
+			}
+		}
+	}
+	c.Booking, c.Mail = cmp.Or(c.Booking, p.URL), cmp.Or(c.Mail, p.URL)
+	return nil
+}
+
+func (p *program) connect(ctx context.Context, c config) (*bus.Bus, error) {
+	if c.NATS != "" {
+		return bus.Connect(ctx, c.NATS)
+	}
+	return bus.Embed(ctx, filepath.Join(c.Data, "nats"))
+}
+
+func (p *program) booking(ctx context.Context, c config) (err error) {
+	if p.store, err = p.open(c, "booking.db"); err != nil {
+		return err
+	}
+	payment, err := outside.NewPayment(c.Payment, c.PaymentToken, connections())
+	if err != nil {
+		return err
+	}
+	p.nights = &store.Nights{Huts: huts, Store: p.store}
+	s := &booking.Service{Nights: p.nights, Payment: noted{payment}, Patience: c.Patience,
+		Publish: func(ctx context.Context, c app.Change) error {
+			return note("publish", func() error { return p.bus.Publish(ctx, c) })
+		},
+	}
+	h := s.Handler()
+	p.mux.Handle("/huts/", h)
+	p.mux.Handle("/bookings", h)
+	p.background(func() { s.Run(ctx) })
+	return nil
+}
+
+func (p *program) mail(ctx context.Context, c config) error {
+	inbox, err := p.open(c, "mail.db")
+	if err != nil {
+		return err
+	}
+	sender, err := outside.NewMail(c.MailServer, connections())
+	if err != nil {
+		return err
+	}
+	p.mailer = &mail.Service{Store: inbox, Send: func(ctx context.Context, c app.Change) error {
+		return note("mail", func() error { return sender.Send(ctx, c) })
+	}}
+	p.mux.Handle("/told/", p.mailer.Handler())
+	p.consume(ctx, bus.Consumer{Name: "mail", Handle: p.mailer.Handle, Tries: 20})
+	return nil
+}
+
+func (p *program) trips(_ context.Context, c config) error {
+	weather, err := outside.NewWeather(c.Weather, connections())
+	if err != nil {
+		return err
+	}
+	p.closers = append(p.closers, weather.Close)
+	bulletin, err := outside.NewBulletin(connections(), c.Bulletins...)
+	if err != nil {
+		return err
+	}
+	p.closers = append(p.closers, bulletin.Close)
+	night, told, err := trips.Inside(c.Booking, c.Mail)
+	if err != nil {
+		return err
+	}
+	trip, err := trips.New(trips.Sources{Night: night, Told: told, Forecast: weather.Forecast, Danger: bulletin.Danger})
+	if err != nil {
+		return err
+	}
+	h, err := trips.Handler(trip)
+	if err == nil {
+		p.mux.Handle("/graphql", h)
+	}
+	return err
+}
+
+func (p *program) open(c config, name string) (*store.Store, error) {
+	s, err := store.Open(filepath.Join(c.Data, name))
+	if err == nil {
+		p.closers = append(p.closers, s.Close)
+	}
+	return s, err
+}
+
+// consume consumes until ctx ends, and begins again if the broker was away.
+func (p *program) consume(ctx context.Context, c bus.Consumer) {
+	p.background(func() {
+		for ctx.Err() == nil {
+			if err := p.bus.Consume(ctx, c); err != nil {
+				wait(ctx, time.Second)
+			}
+		}
+	})
+}
+
+func (p *program) background(f func()) { p.running.Go(f) }
+
+// close lets requests under way end, for as long as ctx says, stops what runs in the
+// background, and closes everything in the order opposite to that in which it was
+// opened.
+func (p *program) close(ctx context.Context) error {
+	var errs []error
+	if p.server != nil {
+		errs = append(errs, p.server.Shutdown(ctx))
+	}
+	if p.stop != nil {
+		p.stop()
+	}
+	p.running.Wait()
+	for i := range p.closers {
+		errs = append(errs, p.closers[len(p.closers)-1-i]())
+	}
+	return errors.Join(errs...)
+}
+
+// connections are those of one system: no other can use them up.
+func connections() http.RoundTripper {
+	return http.DefaultTransport.(*http.Transport).Clone()
+}
+
+// wait waits for d, or until ctx ends.
+func wait(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+func ignore(err, expected error) error {
+	if errors.Is(err, expected) {
+		return nil
+	}
+	return err
+}

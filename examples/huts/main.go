@@ -1,0 +1,96 @@
+// Huts books beds in mountain huts. It shows the patterns of service
+// architecture, each at work and each failing, with Belay at the edges where other
+// systems are called. ARCHITECTURE.md says which pattern is where.
+//
+//	go run ./examples/huts          everything in one process, until Ctrl-C
+//	go run ./examples/huts -demo    books for 20 s while systems break, and checks that nothing was lost
+//
+// The environment says what is elsewhere: see config.go.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Getenv, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string, getenv func(string) string, out io.Writer) error {
+	flags := flag.NewFlagSet("huts", flag.ContinueOnError)
+	data := flags.String("data", "", "`directory` of the databases; a temporary one by default")
+	only := flags.String("only", "", "run one `service`: booking, trips or mail")
+	demo := flags.Bool("demo", false, "book for a while, break systems, and check that nothing was lost")
+	duration := flags.Duration("duration", 20*time.Second, "of the demo")
+	letters := flags.Bool("letters", false, "print the dead letters, and end")
+	replay := flags.Bool("replay", false, "send the dead letters again, and end")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	c, err := read(getenv)
+	if err != nil {
+		return err
+	}
+	if *data != "" {
+		c.Data = *data
+	}
+	if *letters || *replay {
+		return deadLetters(ctx, c, *replay, out)
+	}
+	if *demo {
+		c.Addr = "127.0.0.1:0"
+	}
+	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	p, err := start(ctx, c, *only)
+	if err != nil {
+		return err
+	}
+	if *demo {
+		err = demonstrate(ctx, p, *duration, out)
+	} else {
+		tell(out, p)
+		<-ctx.Done()
+	}
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	if e := p.close(drain); err == nil {
+		err = e
+	}
+	return err
+}
+
+// tell says what to try.
+func tell(out io.Writer, p *program) {
+	fmt.Fprintf(out, `The huts are open at %[1]s (Ctrl-C ends). Try
+
+  curl %[1]s/huts/planura/2027-07-31
+  curl -X PUT -H 'Guest: ann' -d '{"Beds": 2}' %[1]s/huts/planura/2027-07-31/bookings/a1
+  curl -d '{"query": "{ trip(hut: \"planura\", date: \"2027-07-31\", booking: \"a1\") { hut { name free } weather { sky stale } danger { level } told } }"}' %[1]s/graphql
+`, p.URL)
+	if p.World == nil {
+		return
+	}
+	p.mux.HandleFunc("POST /world/{system}", p.breakSystem)
+	fmt.Fprintf(out, `
+and break the systems outside: slow, failing, hanging, cutting, limited, or well again
+
+  curl -d hanging %[1]s/world/payment
+
+`, p.URL)
+	for _, s := range p.World.Systems() {
+		fmt.Fprintf(out, "  %-12s %s\n", s.Name, s.URL)
+	}
+}

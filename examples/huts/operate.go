@@ -1,0 +1,85 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/belay-go/belay/examples/huts/adapter/bus"
+	"github.com/belay-go/belay/examples/huts/world"
+)
+
+// system returns the system of the world with a name, or nil.
+func (p *program) system(name string) *world.System {
+	for _, s := range p.World.Systems() {
+		if s.Name == name {
+			return s
+		}
+	}
+	return nil
+}
+
+// asked tells how many requests each system got.
+func (p *program) asked() string {
+	var s []string
+	for _, system := range p.World.Systems() {
+		s = append(s, fmt.Sprintf("%s %d", system.Name, system.Asked()))
+	}
+	return strings.Join(s, ", ")
+}
+
+// breakSystem breaks the system in the path in the way that the body says.
+func (p *program) breakSystem(w http.ResponseWriter, r *http.Request) {
+	s := p.system(r.PathValue("system"))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 100))
+	fault := world.Fault(strings.TrimSpace(string(body)))
+	if fault == "well" {
+		fault = world.Well
+	}
+	switch {
+	case err != nil || s == nil:
+		http.Error(w, "there is no such system", http.StatusNotFound)
+	case fault != world.Well && !slices.Contains(world.Faults, fault):
+		http.Error(w, fmt.Sprintf("want well or one of %v", world.Faults), http.StatusBadRequest)
+	default:
+		s.Break(fault)
+		fmt.Fprintf(w, "%s is %s\n", s.Name, cmp.Or(fault, "well"))
+	}
+}
+
+// deadLetters prints what consumers could not handle, and replays it if asked to.
+func deadLetters(ctx context.Context, c config, replay bool, out io.Writer) (err error) {
+	var b *bus.Bus
+	switch {
+	case c.NATS != "":
+		b, err = bus.Connect(ctx, c.NATS)
+	case c.Data != "":
+		b, err = bus.Embed(ctx, filepath.Join(c.Data, "nats"))
+	default:
+		err = errors.New("huts: where are the letters? Set -data or NATS_URL")
+	}
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	letters, err := b.Letters(ctx)
+	if err != nil {
+		return err
+	}
+	for _, l := range letters {
+		fmt.Fprintf(out, "%d %s, for %s: %s\n", l.Number, l.ID, l.Consumer, l.Why)
+		if replay {
+			if err := b.Replay(ctx, l); err != nil {
+				return err
+			}
+		}
+	}
+	fmt.Fprintf(out, "%d dead letters\n", len(letters))
+	return nil
+}
