@@ -9,6 +9,9 @@ import (
 	"strings"
 )
 
+// None is a Req without parameters and body, or a Resp whose body is not read.
+type None struct{}
+
 // binding says how a Req becomes a request. It does not change after it was made.
 type binding struct {
 	pattern  pattern

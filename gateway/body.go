@@ -2,18 +2,8 @@ package gateway
 
 import (
 	"bytes"
-	"fmt"
 	"io"
 	"net/http"
-	"net/url"
-	"reflect"
-)
-
-const (
-	jsonType  = "application/json"
-	formType  = "application/x-www-form-urlencoded"
-	textType  = "text/plain; charset=utf-8"
-	bytesType = "application/octet-stream"
 )
 
 // body is what a request carries.
@@ -22,61 +12,6 @@ type body struct {
 	length      int64         // 0 or less: not known
 	again       func() (io.ReadCloser, error)
 	contentType string
-}
-
-// bodyOf makes a body from a value. Its errors continue the sentence "the body ...".
-type bodyOf func(reflect.Value) (body, error)
-
-var (
-	readerType    = reflect.TypeFor[io.Reader]()
-	multipartType = reflect.TypeFor[Multipart]()
-	valuesType    = reflect.TypeFor[url.Values]()
-)
-
-// isBody reports whether t is a body, even if it is a struct with fields.
-func isBody(t reflect.Type) bool { return t.Implements(readerType) }
-
-func bodyOfType(t reflect.Type, codec Codec) (bodyOf, error) {
-	switch {
-	case isBody(t):
-		return func(v reflect.Value) (body, error) {
-			if isNil(v) {
-				return body{}, nil
-			}
-			r, _ := reflect.TypeAssert[io.Reader](v)
-			return readerBody(r, bytesType), nil
-		}, nil
-	case t == multipartType:
-		return func(v reflect.Value) (body, error) {
-			m, _ := reflect.TypeAssert[Multipart](v)
-			return m.body()
-		}, nil
-	case codec.Marshal != nil:
-	case t == valuesType:
-		return func(v reflect.Value) (body, error) {
-			values, _ := reflect.TypeAssert[url.Values](v)
-			return bytesBody([]byte(values.Encode()), formType), nil
-		}, nil
-	case t.Kind() == reflect.String && !t.Implements(textMarshalerType):
-		return func(v reflect.Value) (body, error) { return bytesBody([]byte(v.String()), textType), nil }, nil
-	case t == reflect.TypeFor[[]byte]():
-		return func(v reflect.Value) (body, error) { return bytesBody(v.Bytes(), bytesType), nil }, nil
-	}
-	switch t.Kind() {
-	case reflect.Chan, reflect.Func, reflect.UnsafePointer:
-		return nil, fmt.Errorf("has the type %v, which is no body", t)
-	}
-	marshal, contentType := codec.marshal(), codec.contentType()
-	return func(v reflect.Value) (body, error) {
-		if v.CanAddr() {
-			v = v.Addr() // so that MarshalJSON on a pointer is found
-		}
-		text, err := marshal(v.Interface())
-		if err != nil {
-			return body{}, unencodable(err)
-		}
-		return bytesBody(text, contentType), nil
-	}, nil
 }
 
 func bytesBody(text []byte, contentType string) body {

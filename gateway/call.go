@@ -37,6 +37,16 @@ func callFrom(ctx context.Context) *call {
 	return c
 }
 
+// EndpointFrom returns the name of the endpoint that a request belongs to, for the
+// layers below. There are few such names, so that they can be labels of metrics.
+func EndpointFrom(ctx context.Context) (name string, ok bool) {
+	c := callFrom(ctx)
+	if c == nil || c.endpoint == nil {
+		return "", false
+	}
+	return c.endpoint.name, true
+}
+
 type idempotencyKey struct{}
 
 // WithIdempotencyKey returns a context with the idempotency key for one logical call,

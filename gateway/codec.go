@@ -6,6 +6,14 @@ import (
 	"strings"
 )
 
+const (
+	jsonType    = "application/json"
+	problemType = "application/problem+json"
+	formType    = "application/x-www-form-urlencoded"
+	textType    = "text/plain; charset=utf-8"
+	bytesType   = "application/octet-stream"
+)
+
 // A Codec encodes and decodes bodies. The zero value is JSON. A field that is not set
 // is that of JSON.
 //
@@ -87,3 +95,6 @@ func (a *accepts) match(contentType string) bool {
 	}
 	return a.plus != "" && strings.HasSuffix(m, a.plus) || a.main != "" && strings.HasPrefix(m, a.main) && m != a.not
 }
+
+// isJSON reports whether a media type is JSON, or unknown.
+func isJSON(m string) bool { return m == "" || m == jsonType || strings.HasSuffix(m, "+json") }

@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 
 	"github.com/belay-go/belay/internal/identity"
@@ -121,11 +123,7 @@ func (d *door) replay(c *call, req, sent *http.Request, resp *http.Response) (*h
 // send sends out, which is req or a clone of it.
 func (d *door) send(c *call, out, req *http.Request) (*http.Response, error) {
 	c.sent = out
-	base := d.cfg.Transport
-	if base == nil {
-		base = http.DefaultTransport
-	}
-	resp, err := base.RoundTrip(out)
+	resp, err := d.transport().RoundTrip(out)
 	switch {
 	case err != nil:
 		return nil, err
@@ -145,6 +143,39 @@ func (d *door) send(c *call, out, req *http.Request) (*http.Response, error) {
 		}
 	}
 	return resp, nil
+}
+
+// owns reports whether u is of the base origin.
+func (g *Gateway) owns(u *url.URL) bool { return sameOrigin(u, g.base) }
+
+const maxRedirects = 10
+
+func (g *Gateway) checkRedirect(req *http.Request, via []*http.Request) error {
+	var err error
+	switch {
+	case g.cfg.CheckRedirect != nil:
+		err = g.cfg.CheckRedirect(req, via)
+	case len(via) >= maxRedirects:
+		err = fmt.Errorf("stopped after %d redirects", maxRedirects)
+	case !g.owns(req.URL):
+		err = fmt.Errorf("redirected to another origin, %s://%s", req.URL.Scheme, req.URL.Host)
+	}
+	if err != nil && err != http.ErrUseLastResponse {
+		err = &redirectError{err}
+	}
+	return err
+}
+
+// redirectError marks an error of checkRedirect.
+type redirectError struct{ error }
+
+func (e *redirectError) Unwrap() error { return e.error }
+
+func (d *door) transport() http.RoundTripper {
+	if d.cfg.Transport == nil {
+		return http.DefaultTransport
+	}
+	return d.cfg.Transport
 }
 
 // refuse closes the body of a request that is not sent, and returns err.
@@ -174,6 +205,13 @@ func clone(ctx context.Context, req *http.Request) *http.Request {
 	return out
 }
 
+// harmless are the header fields that may go to another origin.
+var harmless = map[string]bool{
+	"Accept": true, "Accept-Encoding": true, "Accept-Language": true, "Cache-Control": true, "Content-Encoding": true,
+	"Content-Language": true, "Content-Type": true, "If-Match": true, "If-Modified-Since": true, "If-None-Match": true,
+	"If-Range": true, "If-Unmodified-Since": true, "Range": true, "User-Agent": true,
+}
+
 // anonymous returns a copy of req that has only harmless header fields.
 func anonymous(ctx context.Context, req *http.Request) *http.Request {
 	out := clone(ctx, req)
@@ -188,9 +226,7 @@ func anonymous(ctx context.Context, req *http.Request) *http.Request {
 
 // CloseIdleConnections closes the idle connections of Config.Transport.
 func (d *door) CloseIdleConnections() {
-	if c, ok := d.cfg.Transport.(interface{ CloseIdleConnections() }); ok {
+	if c, ok := d.transport().(interface{ CloseIdleConnections() }); ok {
 		c.CloseIdleConnections()
-	} else if d.cfg.Transport == nil {
-		http.DefaultTransport.(interface{ CloseIdleConnections() }).CloseIdleConnections()
 	}
 }

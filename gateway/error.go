@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -215,4 +216,22 @@ func (e *Error) Timeout() bool {
 		Timeout() bool
 	}](e.Err)
 	return ok && t.Timeout()
+}
+
+// ErrorAs decodes the body of the [*Error] in err into a T, the form in which the
+// external system describes its errors. ok is false if there is no such error, its
+// body is not JSON by its content type, or it does not fit T.
+func ErrorAs[T any](err error) (v T, ok bool) {
+	e, ok := errors.AsType[*Error](err)
+	if !ok || len(e.Body) == 0 {
+		return v, false
+	}
+	if !isJSON(mediaType(e.Header.Get("Content-Type"))) {
+		return v, false
+	}
+	if json.Unmarshal(e.Body, &v) != nil {
+		var zero T
+		return zero, false
+	}
+	return v, true
 }

@@ -11,6 +11,11 @@ import (
 	"unicode/utf8"
 )
 
+const (
+	maxErrorBody = 64 << 10
+	maxSnippet   = 256
+)
+
 // fail returns the Error of a call. resp is nil if there was none.
 func (c *call) fail(kind ErrorKind, resp *http.Response, err error) *Error {
 	e := &Error{

@@ -124,7 +124,6 @@
 package gateway
 
 import (
-	"context"
 	"crypto/rand"
 	"net/http"
 	"net/url"
@@ -176,13 +175,3 @@ func (g *Gateway) String() string { return g.base.String() + g.path + "/" }
 
 // GoString returns what String does, so that %#v shows no secrets.
 func (g *Gateway) GoString() string { return g.String() }
-
-// EndpointFrom returns the name of the endpoint that a request belongs to, for the
-// layers below. There are few such names, so that they can be labels of metrics.
-func EndpointFrom(ctx context.Context) (name string, ok bool) {
-	c := callFrom(ctx)
-	if c == nil || c.endpoint == nil {
-		return "", false
-	}
-	return c.endpoint.name, true
-}

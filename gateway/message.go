@@ -103,22 +103,3 @@ func oneLine(s string) string {
 	}
 	return s[:n] + more
 }
-
-// publicURL returns a word without the userinfo and the query of a URL in it.
-func publicURL(word string) string {
-	before, after, ok := strings.Cut(word, "://")
-	if !ok {
-		return word
-	}
-	if address, _, ok := strings.Cut(after, "?"); ok {
-		after = address + "?" + redacted
-	}
-	host := after
-	if i := strings.IndexAny(after, "/?"); i >= 0 {
-		host = after[:i]
-	}
-	if at := strings.LastIndexByte(host, '@'); at >= 0 {
-		after = redacted + after[at:]
-	}
-	return before + "://" + after
-}

@@ -2,8 +2,6 @@ package gateway
 
 import (
 	"errors"
-	"fmt"
-	"net/http"
 	"net/url"
 	"strings"
 )
@@ -40,15 +38,15 @@ func parseBase(raw string) (*url.URL, error) {
 	return u, nil
 }
 
-// owns reports whether u is of the base origin.
-func (g *Gateway) owns(u *url.URL) bool {
+// sameOrigin reports whether u is of the origin of base.
+func sameOrigin(u, base *url.URL) bool {
 	if u == nil || u.Opaque != "" {
 		return false
 	}
-	if u.Scheme == g.base.Scheme && u.Host == g.base.Host {
+	if u.Scheme == base.Scheme && u.Host == base.Host {
 		return true
 	}
-	return strings.EqualFold(u.Scheme, g.base.Scheme) && strings.EqualFold(u.Hostname(), g.base.Hostname()) && port(u) == port(g.base)
+	return strings.EqualFold(u.Scheme, base.Scheme) && strings.EqualFold(u.Hostname(), base.Hostname()) && port(u) == port(base)
 }
 
 func port(u *url.URL) string {
@@ -60,26 +58,3 @@ func port(u *url.URL) string {
 	}
 	return "80"
 }
-
-const maxRedirects = 10
-
-func (g *Gateway) checkRedirect(req *http.Request, via []*http.Request) error {
-	var err error
-	switch {
-	case g.cfg.CheckRedirect != nil:
-		err = g.cfg.CheckRedirect(req, via)
-	case len(via) >= maxRedirects:
-		err = fmt.Errorf("stopped after %d redirects", maxRedirects)
-	case !g.owns(req.URL):
-		err = fmt.Errorf("redirected to another origin, %s://%s", req.URL.Scheme, req.URL.Host)
-	}
-	if err != nil && err != http.ErrUseLastResponse {
-		err = &redirectError{err}
-	}
-	return err
-}
-
-// redirectError marks an error of checkRedirect.
-type redirectError struct{ error }
-
-func (e *redirectError) Unwrap() error { return e.error }

@@ -148,7 +148,14 @@ func appendValue(b []byte, value string, rest bool) ([]byte, error) {
 	return b, nil
 }
 
-const upperHex = "0123456789ABCDEF"
+// decodePath returns the Path and RawPath of a URL with an encoded path.
+func decodePath(raw string) (path, rawPath string) {
+	if !strings.ContainsAny(raw, "%!'()*[]") { // net/url would encode these
+		return raw, ""
+	}
+	path, _ = url.PathUnescape(raw) // no error: it was encoded here
+	return path, raw
+}
 
 // climbs reports whether a server may see the segment "." or ".." in s, if it decodes
 // s several times and takes a backslash for a slash.

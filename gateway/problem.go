@@ -3,11 +3,7 @@ package gateway
 import (
 	"cmp"
 	"encoding/json"
-	"errors"
-	"strings"
 )
-
-const problemType = "application/problem+json"
 
 // A Problem is what a server says about an error (RFC 9457).
 type Problem struct {
@@ -52,24 +48,3 @@ func parseProblem(body []byte) *Problem {
 	}
 	return p
 }
-
-// ErrorAs decodes the body of the [*Error] in err into a T, the form in which the
-// external system describes its errors. ok is false if there is no such error, its
-// body is not JSON by its content type, or it does not fit T.
-func ErrorAs[T any](err error) (v T, ok bool) {
-	e, ok := errors.AsType[*Error](err)
-	if !ok || len(e.Body) == 0 {
-		return v, false
-	}
-	if !isJSON(mediaType(e.Header.Get("Content-Type"))) {
-		return v, false
-	}
-	if json.Unmarshal(e.Body, &v) != nil {
-		var zero T
-		return zero, false
-	}
-	return v, true
-}
-
-// isJSON reports whether a media type is JSON, or unknown.
-func isJSON(m string) bool { return m == "" || m == jsonType || strings.HasSuffix(m, "+json") }

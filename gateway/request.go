@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/url"
 	"reflect"
-	"strings"
 )
 
 var errNilRequest = errors.New("the value of Req is a nil pointer")
@@ -117,15 +116,6 @@ func (e *plan) setPath(u *url.URL, in reflect.Value) (err error) {
 	return nil
 }
 
-// decodePath returns the Path and RawPath of a URL with an encoded path.
-func decodePath(raw string) (path, rawPath string) {
-	if !strings.ContainsAny(raw, "%!'()*[]") { // net/url would encode these
-		return raw, ""
-	}
-	path, _ = url.PathUnescape(raw) // no error: it was encoded here
-	return path, raw
-}
-
 // form returns the fields of a place in the encoding of a query.
 func (b *binding) form(in reflect.Value, place string) (string, error) {
 	var text, buf [128]byte
@@ -221,33 +211,4 @@ func appendQuery[T string | []byte](b []byte, s T) []byte {
 		}
 	}
 	return b
-}
-
-// validName reports whether s is a token (RFC 9110, section 5.6.2).
-func validName(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; !('0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'z' || strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0) {
-			return false
-		}
-	}
-	return s != ""
-}
-
-// validValue reports whether s can be the value of a header field.
-func validValue(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; c < ' ' && c != '\t' || c == 0x7f {
-			return false
-		}
-	}
-	return true
-}
-
-// forbidden reports whether a header field is set by net/http only.
-func forbidden(name string) bool {
-	switch http.CanonicalHeaderKey(name) {
-	case "Host", "Content-Length", "Transfer-Encoding", "Trailer", "Connection", "Keep-Alive", "Proxy-Connection", "Upgrade", "Te":
-		return true
-	}
-	return false
 }
