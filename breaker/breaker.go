@@ -48,6 +48,25 @@
 // well; and if the breaker closed on account of it, the breaker opens again, until it
 // has been closed for as long as it was open.
 //
+// # What opens it, and how fast
+//
+// Three rules open a breaker, and the first that applies does. Consecutive sees that a
+// busy backend goes down as a whole, AllFailed sees it for those who make few calls,
+// and FailureRate sees that a part of the calls fails. From the moment at which a
+// backend that was well gets ill, with the defaults and so many calls a second:
+//
+//	what happens                       0.03/s    1/s   10/s  100/s  1,000/s  10,000/s
+//	every call fails                    2m13s     9s   1.9s  200ms     29ms      12ms
+//	every response breaks off           2m13s     9s   1.9s  390ms    200ms     200ms
+//	every call times out, after 10s     2m23s    14s    10s    10s      10s       10s
+//	the same, Slow: 1s, CountInFlight   2m23s     9s     5s   5.3s     5.3s      5.3s
+//	3 of 5 calls fail                   never  never   8.1s     8s       8s        8s
+//	every call takes 2s, Slow: 1s       2m15s     9s   3.9s   2.2s       2s        2s
+//	1 of 3 calls fails                  never  never  never  never    never     never
+//
+// Calls take 10 ms if nothing else is said. A simulation prints this table: go test -v
+// -run Sim ./breaker -full.
+//
 // # Outcomes
 //
 // The end of a context that the caller cancelled is nobody's failure and is ignored,

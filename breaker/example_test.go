@@ -1,7 +1,9 @@
 package breaker_test
 
 import (
+	"cmp"
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -43,8 +45,26 @@ func ExampleWrap() {
 	// Output: 5 <nil>
 }
 
-// What begins here and ends there, such as a stream, asks first and reports later.
+// A driver that is called in two steps, here for one query: the first Done counts.
 func ExampleBreaker_Allow() {
+	b := breaker.New(breaker.Config{})
+	query := func(ctx context.Context) error {
+		permit, err := b.Allow()
+		if err != nil {
+			return err
+		}
+		defer permit.Done(breaker.Failure) // if the driver panics
+		err = ctx.Err()                    // what the driver returns
+		permit.Done(b.Outcome(ctx, err))
+		return err
+	}
+
+	fmt.Println(query(context.Background()), b.Stats().Window.Calls)
+	// Output: <nil> 1
+}
+
+// A stream that has begun well is a good call, though it goes on for hours.
+func ExamplePermit_Answered() {
 	b := breaker.New(breaker.Config{})
 
 	permit, err := b.Allow()
@@ -63,6 +83,71 @@ func ExampleBreaker_Allow() {
 	// chunk 0
 	// chunk 1
 	// chunk 2
+}
+
+// In most databases a row that is not there is an answer, and a caller who gives up
+// early by its own choice says nothing about the database.
+func ExampleConfig_classify() {
+	errImpatient := errors.New("autocomplete waits for 5 ms only")
+	b := breaker.New(breaker.Config{
+		Name: "database",
+		Classify: func(ctx context.Context, err error) breaker.Outcome {
+			switch {
+			case errors.Is(err, sql.ErrNoRows):
+				return breaker.Success
+			case context.Cause(ctx) == errImpatient:
+				return breaker.Ignored
+			}
+			return breaker.Default // a cancel is ignored, a refusal too, the rest fails
+		},
+	})
+
+	ctx := context.Background()
+	impatient, cancel := context.WithTimeoutCause(ctx, -1, errImpatient)
+	defer cancel()
+	fmt.Println(b.Outcome(ctx, fmt.Errorf("user 7: %w", sql.ErrNoRows)))
+	fmt.Println(b.Outcome(impatient, context.DeadlineExceeded))
+	fmt.Println(b.Outcome(ctx, errors.New("connection reset")))
+	fmt.Println(b.Outcome(ctx, nil))
+	// Output:
+	// success
+	// ignored
+	// failure
+	// success
+}
+
+// A Classify is tested without a call.
+func ExampleBreaker_Outcome() {
+	b := breaker.New(breaker.Config{})
+	ctx, cancel := context.WithCancel(context.Background())
+	fmt.Println(b.Outcome(ctx, errors.New("driver: interrupted")))
+	cancel()
+	fmt.Println(b.Outcome(ctx, errors.New("driver: interrupted"))) // by the caller
+	// Output:
+	// failure
+	// ignored
+}
+
+// gRPC answers 200, and says in the trailers how it went. For an answer without a body
+// it says so in the header.
+func ExampleTransport_classify() {
+	transport := &breaker.Transport{
+		Classify: func(resp *http.Response, err error) breaker.Outcome {
+			switch cmp.Or(resp.Trailer.Get("Grpc-Status"), resp.Header.Get("Grpc-Status")) {
+			case "": // not gRPC, an error, or not known yet
+				return breaker.Default
+			case "4", "8", "13", "14", "15": // the server's, as DeadlineExceeded and Unavailable are
+				return breaker.Failure
+			}
+			return breaker.Success
+		},
+	}
+
+	fmt.Println(transport.Classify(&http.Response{Trailer: http.Header{"Grpc-Status": {"14"}}}, nil))
+	fmt.Println(transport.Classify(&http.Response{StatusCode: 200}, nil))
+	// Output:
+	// failure
+	// default
 }
 
 // A server passes on how long its own backend will be out of reach.
@@ -172,6 +257,19 @@ func ExampleConfig_observe() {
 		breaker.Run(context.Background(), b, func(context.Context) error { return errors.New("down") })
 	}
 	// Output: level=WARN msg="breaker open" name=users reason="2 calls in a row failed or were slow"
+}
+
+// An operator keeps all calls away, and lets them come again.
+func ExampleBreaker_Force() {
+	b := breaker.New(breaker.Config{Name: "users"})
+	b.Force(breaker.ForcedOpen)
+	fmt.Println(breaker.Run(context.Background(), b, func(context.Context) error { return nil }))
+
+	b.Force(breaker.Auto)
+	fmt.Println(breaker.Run(context.Background(), b, func(context.Context) error { return nil }))
+	// Output:
+	// breaker "users" is open: forced open
+	// <nil>
 }
 
 // Work on the backend is announced: nobody calls it, and everybody knows why.

@@ -18,7 +18,7 @@ type model struct {
 	lastOpen   time.Duration
 	opened     int
 	calls      []*modelCall
-	row, goods int            // bad calls since the last good one, and all good ones
+	row, ended int            // bad calls since the last good one, and calls that ended well
 	trials     []*modelPermit // of the half-open episode, or of the one that led to this closed one
 	share      float64
 	permits    []*modelPermit
@@ -41,7 +41,7 @@ type modelPermit struct {
 	judged     bool
 	outcome    Outcome    // of a trial
 	good       *modelCall // that a failure takes back
-	row, goods int        // when the call was good
+	row, ended int        // when the call was good
 }
 
 // tick is what time alone does.
@@ -165,16 +165,20 @@ func (m *model) report(p *modelPermit, o Outcome, done bool, now time.Duration) 
 	switch {
 	case p.good != nil && o == Failure:
 		m.calls = slices.DeleteFunc(m.calls, func(c *modelCall) bool { return c == p.good })
-		if p.goods == m.goods {
+		if p.ended == m.ended {
 			m.row += p.row
 		}
 		p.good = nil
 	case judged:
+		if p.good != nil {
+			m.ended++
+		}
 		return
 	case !call.bad():
-		m.goods++
-		if !done {
-			p.good, p.row, p.goods = call, m.row, m.goods
+		if done {
+			m.ended++
+		} else {
+			p.good, p.row, p.ended = call, m.row, m.ended
 		}
 		m.row = 0
 	}

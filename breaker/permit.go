@@ -141,9 +141,9 @@ func (p *Permit) answered(ctx context.Context, o Outcome, retryAfter time.Durati
 
 // Done gives the Permit back and says how the call ended. Only the first Done counts,
 // and none after the state has changed since Allow. Default and Ignored only give the
-// Permit back. After Answered(Success), Failure takes that success back, and all else
-// changes nothing: the call ends a row of failures no more and, if the breaker has
-// closed on account of it, the breaker opens again.
+// Permit back. After Answered(Success), Failure takes that success back: the row of
+// failures goes on that it had ended, unless a call has ended well in the meantime. If
+// the breaker has closed on account of it, the breaker opens again.
 func (p *Permit) Done(o Outcome) { p.done(context.Background(), o, 0) }
 
 // done also takes what a Retry-After asks for.
@@ -199,18 +199,11 @@ func (b *Breaker) settle(ctx context.Context, e *episode, p *Permit, o Outcome, 
 	switch {
 	case p.seat&onTrial != 0:
 		b.tried(ctx, e, p, o, done, now)
-	case o != Success && o != Failure:
+	case o != Success && o != Failure: // nothing is known
 	case p.seat&asGood != 0:
-		if o == Failure {
-			p.seat &^= asGood
-			if e.window != nil {
-				e.window.takeBack(p.began)
-				e.window.add(now, failed)
-			}
-			e.row.restore(p.seat.number(), p.seat.row())
-			b.trip(ctx, e, now, b.verdict(e, now))
-		}
-	case p.seat&judged != 0:
+		p.seat &^= asGood
+		b.revise(ctx, e, p, o, now)
+	case p.seat&judged != 0: // it was bad, and stays so
 	case o == Success && p.seat&tooLong == 0:
 		p.seat |= judged
 		if e.window != nil {
@@ -226,6 +219,20 @@ func (b *Breaker) settle(ctx context.Context, e *episode, p *Permit, o Outcome, 
 		p.seat |= judged
 		b.bad(ctx, e, now, kindOf(o, p.seat&tooLong != 0))
 	}
+}
+
+// revise books the end of a call that was counted as good when it was answered.
+func (b *Breaker) revise(ctx context.Context, e *episode, p *Permit, o Outcome, now time.Duration) {
+	if o == Success {
+		e.row.keep()
+		return
+	}
+	if e.window != nil {
+		e.window.takeBack(p.began)
+		e.window.add(now, failed)
+	}
+	e.row.restore(p.seat.number(), p.seat.row())
+	b.trip(ctx, e, now, b.verdict(e, now))
 }
 
 // bad counts a bad call, and opens the breaker if it must.

@@ -6,12 +6,13 @@ import (
 )
 
 // A row counts the bad calls since the last good one. A good call that may still
-// turn bad ends the row only for the time being: if it turns bad, and no other good
-// call has come since, the row goes on as if it had been bad from the beginning.
+// turn bad suspends the row: it takes the count with it and, if it turns bad, brings
+// it back, unless a call has ended well in the meantime. So the calls of a backend
+// that always answers well and then breaks off are one row.
 //
-// The lower half of the word is the count, the upper half the tag of the good call
-// that ended the row last and may bring it back; 0: there is none. An empty row
-// that nobody can bring back is 0, and a good call only reads it.
+// The lower half of the word is the count. The upper half is the tag of those who have
+// suspended the row and may bring something back; 0: there are none. A good end takes
+// the tag away. An empty row without a tag is 0, and a good call only reads it.
 type row struct {
 	word atomic.Uint64
 	last atomic.Uint32 // the last tag
@@ -32,16 +33,25 @@ func (r *row) end() {
 func (r *row) suspend() (tag uint32, n int) {
 	for {
 		old := r.word.Load()
-		n = min(int(uint32(old)), maxSuspended)
-		next := uint64(0)
-		if n > 0 {
-			for tag == 0 {
-				tag = r.last.Add(1)
-			}
-			next = uint64(tag) << 32
+		if old == 0 {
+			return 0, 0
 		}
-		if old == next || r.word.CompareAndSwap(old, next) {
-			return tag, n
+		for tag = uint32(old >> 32); tag == 0; {
+			tag = r.last.Add(1)
+		}
+		if r.word.CompareAndSwap(old, uint64(tag)<<32) {
+			return tag, min(int(uint32(old)), maxSuspended)
+		}
+	}
+}
+
+// keep is for a call that called suspend and has ended well: those who called it too
+// bring nothing back.
+func (r *row) keep() {
+	for {
+		old := r.word.Load()
+		if old>>32 == 0 || r.word.CompareAndSwap(old, uint64(uint32(old))) {
+			return
 		}
 	}
 }
@@ -64,7 +74,7 @@ func (r *row) restore(tag uint32, n int) {
 		if uint32(old) == math.MaxUint32 {
 			return
 		} else if tag != 0 && uint32(old>>32) == tag {
-			next = uint64(min(int64(uint32(old))+int64(n)+1, math.MaxUint32))
+			next = uint64(tag)<<32 | uint64(min(int64(uint32(old))+int64(n)+1, math.MaxUint32))
 		}
 		if r.word.CompareAndSwap(old, next) {
 			return

@@ -3,9 +3,12 @@ package breaker
 import (
 	"context"
 	"fmt"
+	"math"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -196,5 +199,98 @@ func TestSetGetDoesNotAllocate(t *testing.T) {
 	s.Get(o)
 	if n := testing.AllocsPerRun(1000, func() { s.Get(o) }); n != 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// A key that is in use stays, however many others come and go: the breaker of a host
+// that is down must live until it opens, and while it is open.
+func TestSetKeepsWhatIsBusy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := NewSet(SetConfig[int]{MaxKeys: 100})
+		reached, others := 0, 0
+		for range 20_000 { // 200 s, a call each 10 ms to what is down
+			if err := Run(t.Context(), s.Get(-1), fail); err == errDown {
+				reached++
+			}
+			for range 3 { // and three to hosts that nobody calls again
+				others++
+				Run(t.Context(), s.Get(others), succeed)
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		if reached > 5+3*200/4 {
+			t.Errorf("%d of 20,000 calls reached what is down", reached)
+		}
+	})
+}
+
+// With most breakers not closed, no call is refused, whether they are open or half-open.
+func TestSetOverrulesHalfOpenBreakers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := NewSet(SetConfig[int]{MaxOpenFraction: 0.5})
+		for k := range 10 {
+			for range 5 {
+				Run(t.Context(), s.Get(k), fail)
+			}
+		}
+		for _, wait := range []time.Duration{0, 6 * time.Second, time.Minute} {
+			sleep(wait)
+			for i := range 200 {
+				if _, err := s.Get(i % 10).Allow(); err != nil { // a call that does not end soon
+					t.Errorf("after %v: %v", wait, err)
+				}
+			}
+			if !s.Overruled() {
+				t.Errorf("after %v: not overruled", wait)
+			}
+		}
+	})
+}
+
+func TestSetNames(t *testing.T) {
+	named := NewSet(SetConfig[string]{Name: "tenant", Config: func(k string) Config {
+		if k == "acme" {
+			return Config{Name: "our best"}
+		}
+		return Config{Consecutive: 7}
+	}})
+	for k, want := range map[string]string{"acme": "our best", "globex": "tenant globex"} {
+		if got := named.Get(k).Stats().Name; got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
+// A key that does not equal itself can be asked for, and fills nothing.
+func TestSetDoesNotKeepNaN(t *testing.T) {
+	s := NewSet(SetConfig[float64]{})
+	for range 2000 {
+		if s.Get(math.NaN()).State() != Closed {
+			t.Error("not closed")
+		}
+	}
+	if s.Len() != 0 {
+		t.Errorf("%d keys", s.Len())
+	}
+}
+
+// What a key costs that is new in a full Set does not depend on how many there are.
+func TestSetDoesNotCopyItself(t *testing.T) {
+	bytes := func(keys int) float64 {
+		s := NewSet(SetConfig[int]{MaxKeys: keys})
+		for k := range keys {
+			s.Get(k)
+		}
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		const fresh = 2000
+		for k := range fresh {
+			s.Get(keys + k)
+		}
+		runtime.ReadMemStats(&after)
+		return float64(after.TotalAlloc-before.TotalAlloc) / fresh
+	}
+	if few, many := bytes(100), bytes(20_000); many > 1.5*few {
+		t.Errorf("%.0f bytes for a new key among 20,000, %.0f among 100", many, few)
 	}
 }
