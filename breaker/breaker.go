@@ -177,43 +177,60 @@ func Do[T any](ctx context.Context, b *Breaker, op func(context.Context) (T, err
 }
 
 // do is Do if the breaker is not simply open. It is a function of its own so that
-// Do, in which nothing is deferred, fails as fast as a branch does.
+// Do, in which nothing is deferred, fails as fast as a branch does. A call that is
+// admitted at once does without a permit: with one, it would take a fifth longer.
 func do[T any](ctx context.Context, e *episode, op func(context.Context) (T, error)) (T, error) {
-	c := call{ctx: ctx, permit: Permit{episode: e}}
 	if e.path.Load() != admit {
-		var err error
-		if c.permit, err = e.b.ask(ctx); err != nil {
-			var zero T
-			return zero, err
-		}
+		return asked(ctx, e.b, op)
 	}
+	c := admitted{e, ctx}
 	defer c.abandoned()
 	v, err := op(ctx)
-	if err == nil && e.plain && c.permit.seat == 0 && e.row.empty() {
-		c.permit.episode = nil
+	if err == nil && e.plain && e.row.empty() {
+		c.episode = nil
 	} else {
 		c.returned(err)
 	}
 	return v, err
 }
 
-// A call is one that Do makes. Its permit is given back in any case.
-type call struct {
-	permit Permit
-	ctx    context.Context
+// An admitted call has nothing in its permit but the episode, which is nil as soon as
+// the call has been settled.
+type admitted struct {
+	episode *episode
+	ctx     context.Context
 }
 
-func (c *call) returned(err error) {
-	if e := c.permit.episode; e != nil {
-		c.permit.done(c.ctx, e.b.Outcome(c.ctx, err), 0)
+func (a *admitted) returned(err error) {
+	e, o := a.episode, Success
+	if err != nil || e.b.cfg.Classify != nil {
+		o = e.b.Outcome(a.ctx, err)
+	}
+	a.episode = nil
+	if o != Success || !e.succeed(0) {
+		e.b.settle(a.ctx, e, &Permit{}, o, 0, true)
 	}
 }
 
 // abandoned is for an operation that panicked or called runtime.Goexit.
-func (c *call) abandoned() {
-	if c.permit.episode != nil {
-		c.permit.done(c.ctx, Failure, 0)
+func (a *admitted) abandoned() {
+	if e := a.episode; e != nil {
+		e.b.settle(a.ctx, e, &Permit{}, Failure, 0, true)
 	}
+}
+
+// asked is do for a call that needs more of a permit.
+func asked[T any](ctx context.Context, b *Breaker, op func(context.Context) (T, error)) (T, error) {
+	permit, err := b.ask(ctx)
+	if err != nil {
+		var zero T
+		return zero, err
+	}
+	outcome := Failure // if op panics or calls runtime.Goexit
+	defer func() { permit.done(ctx, outcome, 0) }()
+	v, err := op(ctx)
+	outcome = b.Outcome(ctx, err)
+	return v, err
 }
 
 // Run is [Do] for an operation without a value.

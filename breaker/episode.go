@@ -31,8 +31,8 @@ type episode struct {
 	plain   bool          // success is free, and there is no Classify
 	row     row
 	slow    time.Duration // Config.Slow, if positive
-	window  *window       // nil if no trigger needs it
-	refusal *Error        // what a call gets that is refused
+	window  *window       // own, or nil if no trigger needs it
+	refusal *Error        // what a call gets that is refused, if one can be
 	b       *Breaker
 	epoch   time.Time // Breaker.epoch
 
@@ -50,6 +50,8 @@ type episode struct {
 
 	reopen time.Duration // Open: when trials begin; 0: never
 	trials *trials       // HalfOpen; and Closed, those that closed it
+
+	own window
 }
 
 // The paths.
@@ -189,6 +191,7 @@ func (b *Breaker) closeLocked(ctx context.Context, now time.Duration, t *trials)
 	e := b.closed(Auto)
 	e.trials = t
 	if b.cfg.SlowStart > 0 {
+		e.refusal = &Error{Name: b.cfg.Name, State: Closed}
 		e.starting.Store(true)
 		e.path.Store(ask)
 	}
@@ -199,13 +202,14 @@ func (b *Breaker) closeLocked(ctx context.Context, now time.Duration, t *trials)
 func (b *Breaker) closed(m Mode) *episode {
 	e := &episode{
 		state: Closed, disabled: m == Disabled,
-		slow: max(0, b.cfg.Slow), refusal: &Error{Name: b.cfg.Name, State: Closed},
+		slow: max(0, b.cfg.Slow),
 	}
 	if e.disabled {
 		return e
 	}
 	if b.cfg.FailureRate > 0 || b.cfg.AllFailed > 0 {
-		e.window = newWindow(max(1, b.cfg.Window/steps))
+		e.window = &e.own
+		e.own.step = max(1, b.cfg.Window/steps)
 	}
 	switch {
 	case b.cfg.CountInFlight:

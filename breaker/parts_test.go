@@ -85,7 +85,7 @@ func TestRowConcurrently(t *testing.T) {
 }
 
 func TestWindowTakesBack(t *testing.T) {
-	w := newWindow(time.Second)
+	w := &window{step: time.Second}
 	w.add(0, good)
 	w.add(time.Second, good)
 	w.takeBack(0)
@@ -102,7 +102,7 @@ func TestWindowTakesBack(t *testing.T) {
 }
 
 func TestWindowTakesBackFromAnyStripe(t *testing.T) {
-	w := newWindow(time.Hour)
+	w := &window{step: time.Hour}
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
@@ -127,14 +127,15 @@ func TestWindowTakesBackFromAnyStripe(t *testing.T) {
 
 // A count that is full stays so, and does not become a later step.
 func TestWindowIsFull(t *testing.T) {
-	w := newWindow(time.Hour)
-	for i := range w.stripes {
-		w.stripes[i].cells[0][good].Store(math.MaxUint32)
+	w := &window{step: time.Hour}
+	w.more.Store(new([stripes - 1]stripe))
+	for s := range w.all {
+		s.cells[0][good].Store(math.MaxUint32)
 	}
 	w.add(0, good)
-	for i := range w.stripes {
-		if v := w.stripes[i].cells[0][good].Load(); v != math.MaxUint32 {
-			t.Errorf("stripe %d: %#x", i, v)
+	for s := range w.all {
+		if v := s.cells[0][good].Load(); v != math.MaxUint32 {
+			t.Errorf("%#x", v)
 		}
 	}
 }

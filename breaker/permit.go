@@ -144,7 +144,19 @@ func (p *Permit) answered(ctx context.Context, o Outcome, retryAfter time.Durati
 // Permit back. After Answered(Success), Failure takes that success back: the row of
 // failures goes on that it had ended, unless a call has ended well in the meantime. If
 // the breaker has closed on account of it, the breaker opens again.
-func (p *Permit) Done(o Outcome) { p.done(context.Background(), o, 0) }
+func (p *Permit) Done(o Outcome) {
+	if o == Success && p.settled() {
+		p.episode = nil
+		return
+	}
+	p.done(context.Background(), o, 0)
+}
+
+// settled reports whether a success of this call needs no Done.
+func (p *Permit) settled() bool {
+	e := p.episode
+	return e != nil && e.success == free && p.seat == 0 && e.row.empty()
+}
 
 // done also takes what a Retry-After asks for.
 func (p *Permit) done(ctx context.Context, o Outcome, retryAfter time.Duration) {

@@ -58,18 +58,10 @@ func (c SetConfig[K]) withDefaults() SetConfig[K] {
 type Set[K comparable] struct {
 	cfg  SetConfig[K]
 	fuse *fuse
-	all  sync.Map // of K to *member
+	all  table[K]
 
 	mu    sync.Mutex // held to change the set
-	order *simplelru.LRU[K, *member]
-}
-
-// A member is a breaker of a Set, and what keeps it there: the order is a queue, and
-// who comes to its end and has been used goes to its beginning again.
-type member struct {
-	*Breaker
-	used   atomic.Bool // since it was last at the end of the queue
-	spared int         // how often it was passed over there though it was not used
+	order *simplelru.LRU[K, *member[K]]
 }
 
 // minFuse is the number of breakers below which none is overruled.
@@ -102,7 +94,8 @@ func NewSet[K comparable](cfg SetConfig[K]) *Set[K] {
 	}
 	cfg = cfg.withDefaults()
 	s := &Set[K]{cfg: cfg, fuse: &fuse{limit: cfg.MaxOpenFraction}}
-	s.order, _ = simplelru.NewLRU[K, *member](cfg.MaxKeys, nil)
+	s.all.init()
+	s.order, _ = simplelru.NewLRU[K, *member[K]](cfg.MaxKeys, nil)
 	return s
 }
 
@@ -110,14 +103,41 @@ func NewSet[K comparable](cfg SetConfig[K]) *Set[K] {
 // not valid. A key that does not equal itself, such as NaN, gets a new breaker each
 // time, which is not kept.
 func (s *Set[K]) Get(key K) *Breaker {
-	if v, ok := s.all.Load(key); ok {
-		m := v.(*member)
-		if !m.used.Load() { // to read is cheap, to write is not
-			m.used.Store(true)
-		}
+	hash := s.all.hash(key)
+	m := s.all.find(key, hash)
+	if m == nil {
+		return s.add(key, hash)
+	}
+	if !m.used.Load() { // to read is cheap, to write is not
+		m.used.Store(true)
+	}
+	return m.Breaker
+}
+
+// add makes the breaker for key, unless there is one.
+func (s *Set[K]) add(key K, hash uint64) *Breaker {
+	b := New(s.config(key))
+	if !equal(key, key) {
+		return b
+	}
+	b.set = s.fuse
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if m := s.all.find(key, hash); m != nil {
 		return m.Breaker
 	}
-	var cfg Config
+	if s.order.Len() == s.cfg.MaxKeys {
+		s.dropLocked(s.victimLocked())
+	}
+	m := &member[K]{key: key, hash: hash, Breaker: b}
+	s.all.addLocked(m, s.order.Len())
+	s.order.Add(key, m)
+	s.fuse.size.Add(1)
+	return b
+}
+
+func (s *Set[K]) config(key K) (cfg Config) {
 	if s.cfg.Config != nil {
 		cfg = s.cfg.Config(key)
 	}
@@ -127,81 +147,64 @@ func (s *Set[K]) Get(key K) *Breaker {
 			cfg.Name = s.cfg.Name + " " + cfg.Name
 		}
 	}
-	b := New(cfg)
-	if !equal(key, key) {
-		return b
-	}
-	b.set = s.fuse
-
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if m, ok := s.order.Peek(key); ok {
-		return m.Breaker
-	}
-	if s.order.Len() == s.cfg.MaxKeys {
-		s.dropLocked(s.victimLocked())
-	}
-	m := &member{Breaker: b}
-	s.order.Add(key, m)
-	s.all.Store(key, m)
-	s.fuse.size.Add(1)
-	return b
+	return cfg
 }
 
 func equal[K comparable](a, b K) bool { return a == b }
 
-// The number of times that a member is passed over which is not used.
-const (
-	spareOpen   = 1 // it knows something that will soon be out of date
-	spareForced = 4 // somebody has decided
-)
-
-// victimLocked returns the key of a breaker that nobody will miss. It passes over a
-// member once for each time that it was used, and a few times more: the cost is
-// constant, on average.
-func (s *Set[K]) victimLocked() K {
+// victimLocked returns a breaker that nobody will miss. It passes over a member once
+// for each time that it was used, and a few times more: the cost is constant, on
+// average.
+func (s *Set[K]) victimLocked() *member[K] {
 	for {
 		key, m, _ := s.order.GetOldest()
-		switch state, mode := m.standing(); {
-		case m.used.Swap(false):
+		if m.used.Load() {
+			m.used.Store(false)
 			m.spared = 0
-		case mode != Auto && m.spared < spareForced, state == Open && m.spared < spareOpen:
+		} else if m.spared < m.spare() {
 			m.spared++
-		default:
-			return key
+		} else {
+			return m
 		}
 		s.order.Get(key) // to the beginning of the queue
 	}
 }
 
-func (b *Breaker) standing() (State, Mode) {
+// spare is how often a member is passed over that is not used.
+func (b *Breaker) spare() int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.current.Load().state, b.mode
+	switch {
+	case b.mode != Auto:
+		return 4 // somebody has decided
+	case b.current.Load().state == Open:
+		return 1 // it knows something, which will soon be out of date
+	}
+	return 0
 }
 
 // dropLocked removes a breaker, which goes on for those who still hold it.
-func (s *Set[K]) dropLocked(key K) {
-	m, _ := s.order.Peek(key)
+func (s *Set[K]) dropLocked(m *member[K]) {
 	m.mu.Lock()
 	s.fuse.changed(m.current.Load().state, Closed)
 	m.dropped = true
 	m.mu.Unlock()
-	s.order.Remove(key)
-	s.all.Delete(key)
+	s.order.Remove(m.key)
+	s.all.removeLocked(m)
 	s.fuse.size.Add(-1)
 }
 
 // Remove drops the breaker for key and reports whether there was one. The next Get
 // makes a new one.
 func (s *Set[K]) Remove(key K) bool {
+	hash := s.all.hash(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.order.Contains(key) {
-		return false
+	m := s.all.find(key, hash)
+	if m != nil {
+		s.dropLocked(m)
 	}
-	s.dropLocked(key)
-	return true
+	return m != nil
 }
 
 // All returns the breakers by key, as they are when the iteration begins, in no

@@ -1,7 +1,6 @@
 package breaker
 
 import (
-	"runtime"
 	"sync/atomic"
 	"time"
 	"unsafe"
@@ -43,12 +42,15 @@ func (c counts) failed() int { return c[failed] + c[slowAndFailed] }
 func (c counts) slow() int   { return c[slow] + c[slowAndFailed] }
 
 // window counts calls over the last ten steps of time, the current one, which is
-// not over yet, included. It has no lock. Goroutines count in different stripes,
-// if they can, since one shared counter costs more than the whole rest of a call.
+// not over yet, included. It has no lock. Where goroutines get in each other's way they
+// count in different stripes, if they can, since one shared counter costs more than
+// the whole rest of a call.
 type window struct {
-	step    time.Duration
-	newest  atomic.Int64 // a step that was current not long ago
-	stripes []stripe
+	step   time.Duration
+	newest atomic.Int64 // a step that was current not long ago
+	more   atomic.Pointer[[stripes - 1]stripe]
+	_      [64]byte // all read what is above, and only write what is below
+	first  stripe
 }
 
 // number returns the number of the step that now is in. It is that of the last
@@ -69,24 +71,36 @@ type stripe struct {
 	_     [64]byte // to the next stripe
 }
 
-// maxStripes bounds the memory of a window, at 3 KiB.
-const maxStripes = 8
+// stripes is the number of stripes of a busy window, which has 3 KiB then.
+const stripes = 8
 
-func newWindow(step time.Duration) *window {
-	n := 1
-	for n < 4*runtime.GOMAXPROCS(0) && n < maxStripes {
-		n *= 2
+// all yields the stripes.
+func (w *window) all(yield func(*stripe) bool) {
+	if !yield(&w.first) {
+		return
 	}
-	return &window{step: step, stripes: make([]stripe, n)}
+	if more := w.more.Load(); more != nil {
+		for i := range more {
+			if !yield(&more[i]) {
+				return
+			}
+		}
+	}
 }
 
 // add counts a call that ended at now. A cell that is full stays so.
 func (w *window) add(now time.Duration, k kind) {
-	// Goroutines differ in where their stacks are.
-	var here byte
-	h := uint64(uintptr(unsafe.Pointer(&here))>>11) * 0x9E3779B97F4A7C15
 	n := w.number(now)
-	cell := &w.stripes[h>>32&uint64(len(w.stripes)-1)].cells[n%steps][k]
+	s := &w.first
+	if more := w.more.Load(); more != nil {
+		// Goroutines differ in where their stacks are.
+		var here byte
+		h := uint64(uintptr(unsafe.Pointer(&here))>>11) * 0x9E3779B97F4A7C15 >> 32 % stripes
+		if h > 0 {
+			s = &more[h-1]
+		}
+	}
+	cell := &s.cells[n%steps][k]
 	for {
 		old := cell.Load()
 		next := old + 1
@@ -100,6 +114,9 @@ func (w *window) add(now time.Duration, k kind) {
 		if cell.CompareAndSwap(old, next) {
 			return
 		}
+		if w.more.Load() == nil {
+			w.more.CompareAndSwap(nil, new([stripes - 1]stripe))
+		}
 	}
 }
 
@@ -107,8 +124,8 @@ func (w *window) add(now time.Duration, k kind) {
 // the window. Goroutines move: it may have been counted in any stripe.
 func (w *window) takeBack(at time.Duration) {
 	n := uint32(at / w.step)
-	for i := range w.stripes {
-		cell := &w.stripes[i].cells[n%steps][good]
+	for s := range w.all {
+		cell := &s.cells[n%steps][good]
 		for old := cell.Load(); uint32(old>>32) == n && uint32(old) > 0; old = cell.Load() {
 			if cell.CompareAndSwap(old, old-1) {
 				return
@@ -124,10 +141,10 @@ func later(a, b uint32) bool { return a-b-1 < 1<<16 }
 // sum adds up what is in the window at now.
 func (w *window) sum(now time.Duration) (c counts) {
 	n := uint32(now / w.step)
-	for i := range w.stripes {
-		for j := range w.stripes[i].cells {
+	for s := range w.all {
+		for i := range s.cells {
 			for k := range kinds {
-				v := w.stripes[i].cells[j][k].Load()
+				v := s.cells[i][k].Load()
 				if tag := uint32(v >> 32); n-tag < steps || later(tag, n) {
 					c[k] += int(uint32(v))
 				}

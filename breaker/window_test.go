@@ -7,7 +7,7 @@ import (
 )
 
 func TestWindow(t *testing.T) {
-	w := newWindow(time.Second)
+	w := &window{step: time.Second}
 	for i, step := range []struct {
 		at   time.Duration
 		kind kind
@@ -42,7 +42,7 @@ func TestWindow(t *testing.T) {
 // that nobody has used for long must not be taken for later ones.
 func TestNumbersOfStepsWrap(t *testing.T) {
 	for _, n := range []time.Duration{1<<31 - 5, 1 << 31, 1<<31 + 5, 3 << 30, 1<<32 + 1<<20, 3<<31 + 7} {
-		w := newWindow(1)
+		w := &window{step: 1}
 		w.add(3, failed) // ages ago
 		w.add(n, good)
 		w.add(n+1, failed)
@@ -64,7 +64,7 @@ func TestNumbersOfStepsWrap(t *testing.T) {
 }
 
 func TestWindowLosesNothing(t *testing.T) {
-	w := newWindow(time.Millisecond)
+	w := &window{step: time.Millisecond}
 	var wg sync.WaitGroup
 	for k := range kinds {
 		for range 4 {

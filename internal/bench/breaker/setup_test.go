@@ -31,6 +31,10 @@ func BenchmarkBreaker(b *testing.B) {
 	b.Run("two-step-par", twoStepPar)
 	b.Run("open", open)
 	b.Run("open-par", openPar)
+	b.Run("set-get", setGet)
+	b.Run("set-get-par", setGetPar)
+	b.Run("set-new-1024", setNew(1024))
+	b.Run("set-new-100000", setNew(100_000))
 }
 
 func init() {
