@@ -15,6 +15,7 @@ type verdict struct {
 	rejected bool          // a layer below refused the attempt: nothing was sent
 	free     bool          // the next attempt costs the budget nothing
 	atOnce   bool          // the schedule has no say
+	idle     bool          // the connection was closed while it had no request: not counted
 	after    time.Duration // the least delay; <= 0: as scheduled
 }
 

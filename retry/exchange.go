@@ -23,8 +23,10 @@ type exchange struct {
 	req        *http.Request // the same, or a copy whose body can be had again
 	idempotent bool
 	single     bool           // there is no second attempt, whatever happens
+	next       io.ReadCloser  // the body for the attempt that is due
 	body       *watched       // of the attempt under way; nil if it needs no watching
-	held       *http.Response // the response of the last attempt that was sent
+	open       *http.Response // of the attempt that has ended, before it is known what becomes of it
+	held       *http.Response // of the last attempt that was sent, while another is made
 }
 
 // An outcome is what an attempt came to.
@@ -37,20 +39,20 @@ type outcome struct {
 
 // exchange sends req, which no attempt was made of.
 func (t *Transport) exchange(p *Policy, req *http.Request) (*http.Response, error) {
-	var x exchange
+	x := exchange{next: req.Body}
+	defer x.finish()
 	if err := x.start(t, p, req); err != nil {
 		return nil, err
 	}
-	defer x.finish()
-	return x.run(x.attempt(x.req.Body))
+	return x.run(x.attempt())
 }
 
 // exchangeSent goes on after the first attempt of req, of whose outcome the response
 // was judged.
 func (t *Transport) exchangeSent(p *Policy, req *http.Request, o outcome) (*http.Response, error) {
-	var x exchange
-	x.start(t, p, req) // there is no body that must be read
+	x := exchange{open: o.resp}
 	defer x.finish()
+	x.start(t, p, req) // there is no body that must be read
 	if o.err != nil {
 		o.verdict = x.judgeError(x.ctx, req, o.err)
 	}
@@ -58,29 +60,41 @@ func (t *Transport) exchangeSent(p *Policy, req *http.Request, o outcome) (*http
 	return x.run(o)
 }
 
-func (x *exchange) start(t *Transport, p *Policy, req *http.Request) (err error) {
-	x.t, x.caller = t, req
-	if x.req, err = t.buffered(req); err != nil {
-		return err
-	}
-	x.idempotent = idempotent(req)
+func (x *exchange) start(t *Transport, p *Policy, req *http.Request) error {
+	x.t, x.caller, x.req = t, req, req
+	x.single = req.Method == http.MethodConnect || req.Header.Get("Upgrade") != ""
 	if t.Idempotent != nil {
 		x.idempotent = t.Idempotent(req)
+	} else {
+		x.idempotent = idempotent(req)
 	}
-	x.single = req.Method == http.MethodConnect || req.Header.Get("Upgrade") != ""
+	if x.next != nil {
+		x.next = nil // buffered closes it if it fails
+		buffered, err := t.buffered(req)
+		if err != nil {
+			return err
+		}
+		x.req, x.next = buffered, buffered.Body
+	}
 	//lint:ignore SA1019 a caller who uses it leaves by it
 	x.gone = req.Cancel
 	x.begin(req.Context(), p)
 	return nil
 }
 
+// finish gives back what is left, also if code of the caller's panics.
 func (x *exchange) finish() {
 	x.end()
 	x.body.release()
+	closeBody(x.next)
+	if x.open != nil {
+		closeBody(x.open.Body)
+	}
 }
 
 func (x *exchange) run(o outcome) (*http.Response, error) {
 	for {
+		x.open = o.resp
 		if o.good && o.verdict.answered {
 			x.succeed()
 			return x.give(o.resp)
@@ -92,26 +106,26 @@ func (x *exchange) run(o outcome) (*http.Response, error) {
 		if !ok {
 			return x.result(o)
 		}
-		body, err := x.again()
-		if err != nil {
+		if err := x.again(); err != nil {
 			x.abandon(err)
 			return x.result(o)
 		}
 		x.hold(o)
 		if !x.wait(delay) {
-			closeBody(body)
 			return nil, x.fail()
 		}
-		o = x.attempt(body)
+		o = x.attempt()
 	}
 }
 
-// again returns the body for the next attempt.
-func (x *exchange) again() (io.ReadCloser, error) {
+// again provides the body for the next attempt.
+func (x *exchange) again() (err error) {
 	if x.body.takeBack() {
-		return x.req.Body, nil
+		x.next = x.req.Body
+		return nil
 	}
-	return freshBody(x.req)
+	x.next, err = freshBody(x.req)
+	return err
 }
 
 // hold keeps the response of an attempt while the next one is made: a layer below
@@ -119,7 +133,7 @@ func (x *exchange) again() (io.ReadCloser, error) {
 func (x *exchange) hold(o outcome) {
 	if o.resp != nil {
 		hold(o.resp).park()
-		x.held = o.resp
+		x.held, x.open = o.resp, nil
 	} else if !o.verdict.rejected {
 		x.held = nil
 	}
@@ -138,12 +152,15 @@ func (x *exchange) result(o outcome) (*http.Response, error) {
 }
 
 func (x *exchange) give(resp *http.Response) (*http.Response, error) {
+	x.open = nil
 	resp.Request = x.caller
 	return resp, nil
 }
 
-// attempt sends the request with body, hedged if that does no harm.
-func (x *exchange) attempt(body io.ReadCloser) outcome {
+// attempt sends the request, hedged if that does no harm.
+func (x *exchange) attempt() outcome {
+	body := x.next
+	x.next = nil
 	switch {
 	case x.t.Hedger != nil && !x.single && x.idempotent && reusable(x.req) && len(x.req.Trailer) == 0:
 		return x.hedge(body)
@@ -252,7 +269,7 @@ func (x *exchange) judgeError(ctx context.Context, req *http.Request, err error)
 		return verdict{stop: true}
 	default:
 		if v = byRules(err); idleClosed(err) {
-			v.free, v.atOnce = true, true
+			v.idle, v.free, v.atOnce = true, true, true
 		}
 	}
 	return v

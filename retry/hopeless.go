@@ -16,6 +16,9 @@ func hopeless(err error) bool {
 	if dns, ok := errors.AsType[*net.DNSError](err); ok {
 		return dns.IsNotFound
 	}
+	if s, ok := errors.AsType[streamError](err); ok && s.Cause != nil && hopelessText(s.Cause.Error()) {
+		return true
+	}
 	return walk(err, func(err error) bool {
 		switch e := err.(type) {
 		case *tls.CertificateVerificationError, x509.UnknownAuthorityError, x509.HostnameError,
@@ -62,6 +65,7 @@ var texts = []string{
 	"net/http: invalid method",
 	"unsupported protocol scheme",
 	"malformed HTTP ",
+	"malformed response from server: ",
 	"net/http: server response headers exceeded",
 	"http2: response header list larger than",
 }

@@ -13,8 +13,12 @@ import (
 
 var errNilSchedule = errors.New("retry: Config.Schedule returned nil")
 
-// maxEarlier is how many errors of earlier attempts a call remembers.
-const maxEarlier = 15
+const (
+	// maxEarlier is how many errors of earlier attempts a call remembers.
+	maxEarlier = 15
+	// maxIdle is how many closed connections of a pool a call may meet.
+	maxIdle = 100
+)
 
 // loop is the state of one call: from its first failure on or, if its policy is
 // timed, from its beginning on.
@@ -24,9 +28,10 @@ type loop struct {
 	ctx      context.Context // for the attempt that is due or under way; carries its number
 	gone     <-chan struct{} // closed when the caller leaves in another way than by the context
 	max      int
-	attempts int // that have ended
-	sent     int // of them, those that were more than a refusal
-	paid     bool
+	attempts int           // that have ended
+	sent     int           // of them, those that were more than a refusal
+	idle     int           // of them, those that met a closed connection; max does not count them
+	paid     bool          // for the attempt that is due
 	start    time.Duration // of a timed policy
 	failed   time.Duration // when the first attempt did
 	schedule backoff.BackOff
@@ -110,9 +115,12 @@ func (l *loop) record(v verdict, err error) {
 }
 
 func (l *loop) delay(v verdict) (delay time.Duration, ok bool) {
-	l.paid = false
 	if v.stop {
 		return 0, false
+	}
+	if v.idle && l.idle < maxIdle {
+		l.idle++
+		l.max++
 	}
 	if l.attempts >= l.max {
 		if l.attempts > 1 {
@@ -188,6 +196,7 @@ func (l *loop) wait(delay time.Duration) bool {
 		l.abandon(cause)
 		return false
 	}
+	l.paid = false
 	if l.policy.retries.Add(1); l.attempts == 1 {
 		l.policy.retried.Add(1)
 	}
@@ -211,10 +220,16 @@ func (l *loop) left() error {
 // abandon takes back a retry that plan has allowed.
 func (l *loop) abandon(cause error) {
 	l.cause = cause
+	l.payBack()
+	l.giveUp()
+}
+
+// payBack gives the budget what was paid for an attempt that is not made.
+func (l *loop) payBack() {
 	if l.paid {
+		l.paid = false
 		l.policy.budget.refund()
 	}
-	l.giveUp()
 }
 
 // giveUp books a call that failed.
@@ -262,7 +277,9 @@ func (l *loop) observe(e Event) {
 	l.policy.cfg.Observe(l.parent, e)
 }
 
+// end gives back what is left, also if code of the caller's panics.
 func (l *loop) end() {
+	l.payBack()
 	if l.timer != nil {
 		l.timer.Stop()
 	}

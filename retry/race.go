@@ -75,10 +75,12 @@ func (r *race[T]) run() (v T, by *entrant, err error) {
 	r.first.enter(r.parent, 1)
 	returned := false
 	defer func() {
-		if !returned { // a panic or runtime.Goexit of an inline attempt passes through
+		if !returned { // code of the caller's panics, or has called runtime.Goexit
 			r.mu.Lock()
 			r.endLocked()
+			lost := r.result
 			r.mu.Unlock()
+			r.drop(lost)
 		}
 	}()
 	r.arm()
@@ -88,25 +90,31 @@ func (r *race[T]) run() (v T, by *entrant, err error) {
 		go r.apart(&r.first, 0, false)
 	}
 	r.wait()
-	returned = true
-	switch {
-	case r.result.exits:
+	switch res := &r.result; {
+	case res.exits:
 		runtime.Goexit()
-	case r.result.panic != nil:
-		panic(r.result.panic)
-	case r.result.err != nil:
-		r.observe(Event{Kind: GaveUp, Attempt: r.begun, Err: r.result.err, Cause: r.result.cause})
-		return r.result.value, r.result.by, r.result.err
+	case res.panic != nil:
+		panic(res.panic)
+	case res.err != nil:
+		r.observe(Event{Kind: GaveUp, Attempt: r.begun, Err: res.err, Cause: res.cause})
+	default:
+		r.won()
 	}
-	if r.result.by.number > 1 {
+	returned = true
+	return r.result.value, r.result.by, r.result.err
+}
+
+// won books a success.
+func (r *race[T]) won() {
+	number := r.result.by.number
+	if number > 1 {
 		r.h.wins.Add(1)
 	}
 	if r.h.sketch != nil {
 		// Where a hedge won, the first attempt would have taken longer still.
 		r.h.sketch.record(r.h.now() - r.begin)
 	}
-	r.observe(Event{Kind: Succeeded, Attempt: r.result.by.number})
-	return r.result.value, r.result.by, nil
+	r.observe(Event{Kind: Succeeded, Attempt: number})
 }
 
 // arm starts the timer for the second attempt.

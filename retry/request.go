@@ -60,8 +60,9 @@ const refusedStream = 7
 func (streamError) Error() string { return "stream error" }
 
 // idleClosed reports whether err says that the server closed a connection on which it
-// was waiting for a request. That is no sign of overload: net/http sends requests
-// of the methods that it takes for idempotent again at once, and so do we the others.
+// was waiting for a request. That is no sign of overload. net/http itself goes on to
+// the next connection of its pool, but only with methods that it takes for
+// idempotent.
 func idleClosed(err error) bool {
 	return strings.HasSuffix(err.Error(), "http: server closed idle connection")
 }

@@ -12,9 +12,7 @@ func (r *race[T]) settle(e *entrant, v T, err error, inline bool) *entrant {
 	r.mu.Lock()
 	lost, number, denied := r.settleLocked(res)
 	r.mu.Unlock()
-	if lost.by != nil {
-		r.drop(lost)
-	}
+	r.drop(lost)
 	if number > 0 && r.park != nil && lost.by != e {
 		r.park(v)
 	}
@@ -84,6 +82,9 @@ func (r *race[T]) endLocked() {
 
 // drop gives away what does not reach the caller.
 func (r *race[T]) drop(lost result[T]) {
+	if lost.by == nil {
+		return
+	}
 	defer lost.by.cancel(nil)
 	switch {
 	case r.lose != nil:

@@ -167,18 +167,35 @@ func (t *Transport) ask(req *http.Request, resp *http.Response, err error) Decis
 
 // judgeResponse decides about a response. good says that the caller gets it.
 func (t *Transport) judgeResponse(req *http.Request, resp *http.Response) (v verdict, good bool) {
-	d := t.ask(req, resp, nil)
-	if t.RetryAfter != nil {
-		v.after = t.RetryAfter(resp)
-	}
-	if d == Stop || d == Default && v.after <= 0 && !retryStatus(resp.StatusCode) {
+	d, after := t.asked(req, resp)
+	if d == Stop || d == Default && after <= 0 && !retryStatus(resp.StatusCode) {
 		return verdict{stop: true, answered: resp.StatusCode < 500}, true
 	}
-	if t.RetryAfter == nil {
+	if v.after = after; t.RetryAfter == nil {
 		v.after = httpfield.RetryAfter(resp.Header)
 	}
 	if t.Balanced && resp.StatusCode == http.StatusServiceUnavailable && v.after > 0 {
 		v.atOnce, v.after = true, 0
 	}
 	return v, false
+}
+
+// asked returns what the caller's functions say about a response. It is closed if they
+// panic.
+func (t *Transport) asked(req *http.Request, resp *http.Response) (d Decision, after time.Duration) {
+	if t.Classify == nil && t.RetryAfter == nil {
+		return Default, 0
+	}
+	returned := false
+	defer func() {
+		if !returned {
+			closeBody(resp.Body)
+		}
+	}()
+	d = t.ask(req, resp, nil)
+	if t.RetryAfter != nil {
+		after = t.RetryAfter(resp)
+	}
+	returned = true
+	return d, after
 }
