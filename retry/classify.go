@@ -59,11 +59,8 @@ func byRules(err error) verdict {
 	r, ok := errors.AsType[retryabler](err)
 	code := status(err)
 	switch {
-	case v.rejected && !ok:
-		v.atOnce, v.after = true, 0
-		return v
 	case v.rejected:
-		v.stop = !r.Retryable()
+		v.stop = !ok || !r.Retryable()
 		v.atOnce = v.after <= 0
 		return v
 	case ok:

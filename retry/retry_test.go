@@ -122,6 +122,7 @@ func TestDo(t *testing.T) {
 		{name: "status 404 second", script: []error{errOp, status(404)}, attempts: 2, elapsed: time.Second, last: status(404)},
 
 		{name: "an open breaker is final", script: []error{open}, attempts: 1, last: open, unchanged: true},
+		{name: "a refusal without a word is final", script: []error{rejection{}}, attempts: 1, last: rejection{}, unchanged: true},
 		{name: "a refusal that another attempt may escape", script: []error{free, free}, attempts: 3},
 		{name: "a refusal that another attempt may escape, after a time", script: []error{limited, limited}, attempts: 3, elapsed: 6 * time.Second},
 		{name: "a refusal that asks for too long", script: []error{refusal{again: true, after: time.Minute}}, attempts: 1, last: refusal{again: true, after: time.Minute}, unchanged: true},
