@@ -2,12 +2,15 @@ package belay_test
 
 import (
 	"context"
+	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"io"
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
 	"time"
 
 	"github.com/belay-go/belay/breaker"
@@ -30,14 +33,17 @@ func Example() {
 	}
 	client := &http.Client{
 		Timeout: 2 * time.Second,
-		Transport: &loadbalance.Spread{Base: &retry.Transport{ // try again, elsewhere, when that can help
-			Base: &breaker.Transport{ // but not what is down
-				Base: &ratelimit.Transport{ // nor faster than agreed
-					Limiter: ratelimit.New(ratelimit.Config{Rate: 100, Burst: 20}),
-					Base:    &loadbalance.Transport{Balancer: instances}, // where it goes best
+		Transport: &loadbalance.Spread{ // each attempt goes to another instance
+			Base: &retry.Transport{ // try again when that can help
+				Balanced: true,
+				Base: &breaker.Transport{ // but do not call what is down
+					Base: &ratelimit.Transport{ // nor faster than agreed
+						Limiter: ratelimit.New(ratelimit.Config{Rate: 100, Burst: 20}),
+						Base:    &loadbalance.Transport{Balancer: instances}, // the one that answers best
+					},
 				},
 			},
-		}},
+		},
 	}
 	resp, err := client.Get("http://shop.example/")
 	switch {
@@ -50,6 +56,78 @@ func Example() {
 		fmt.Println(resp.Status)
 	}
 	// Output: 200 OK
+}
+
+// The same for a database. A row that is not there is an answer: the database is well,
+// and asking again does not help. Everything else is left to the rules.
+func Example_database() {
+	db := sql.OpenDB(restarting{"tea": "Green tea"})
+	defer db.Close()
+
+	policy := retry.New(retry.Config{Classify: func(_ context.Context, err error) retry.Decision {
+		if errors.Is(err, sql.ErrNoRows) {
+			return retry.Stop
+		}
+		return retry.Default
+	}})
+	guard := breaker.New(breaker.Config{Classify: func(_ context.Context, err error) breaker.Outcome {
+		if errors.Is(err, sql.ErrNoRows) {
+			return breaker.Success
+		}
+		return breaker.Default
+	}})
+	name := retry.Wrap(policy, breaker.Wrap(guard, func(ctx context.Context, id string) (name string, err error) {
+		err = db.QueryRowContext(ctx, "SELECT name FROM products WHERE id = ?", id).Scan(&name)
+		return name, err
+	}))
+
+	fmt.Println(name(context.Background(), "tea")) // its first attempt fails
+	for range 10 {
+		_, err := name(context.Background(), "coffee")
+		if !errors.Is(err, sql.ErrNoRows) {
+			fmt.Println(err)
+		}
+	}
+	fmt.Println(guard.State())
+	// Output:
+	// Green tea <nil>
+	// closed
+}
+
+// A reverse proxy with the same stack in its Transport: requests that arrive without a
+// host in their URL go to an instance too, and a failed one is tried on another.
+func Example_reverseProxy() {
+	good, down := goodBackend(), httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusBadGateway)
+	}))
+	defer good.Close()
+	defer down.Close()
+
+	instances, err := loadbalance.Hosts(good.URL, down.URL)
+	if err != nil {
+		log.Fatal(err)
+	}
+	proxy := httptest.NewServer(&httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) { r.SetXForwarded() },
+		Transport: &loadbalance.Spread{Base: &retry.Transport{
+			Balanced: true,
+			Base:     &loadbalance.Transport{Balancer: instances},
+		}},
+	})
+	defer proxy.Close()
+
+	bad := 0
+	for range 20 {
+		resp, err := http.Get(proxy.URL)
+		if err != nil {
+			log.Fatal(err)
+		}
+		if resp.Body.Close(); resp.StatusCode != http.StatusOK {
+			bad++
+		}
+	}
+	fmt.Println(bad, "of 20 failed")
+	// Output: 0 of 20 failed
 }
 
 // One page from two calls of one system: the product has to be there, the reviews
@@ -163,4 +241,44 @@ func flakyBackend() *httptest.Server {
 			w.WriteHeader(http.StatusServiceUnavailable)
 		}
 	}))
+}
+
+// restarting is a database of names by id. The first query on each connection fails.
+type restarting map[string]string
+
+func (r restarting) Connect(context.Context) (driver.Conn, error) { return &connection{names: r}, nil }
+func (r restarting) Driver() driver.Driver                        { return nil }
+
+type connection struct {
+	names   restarting
+	queries int
+}
+
+func (c *connection) QueryContext(_ context.Context, _ string, args []driver.NamedValue) (driver.Rows, error) {
+	if c.queries++; c.queries == 1 {
+		return nil, errors.New("the database is starting up")
+	}
+	rows := new(result)
+	if name, ok := c.names[args[0].Value.(string)]; ok {
+		*rows = append(*rows, name)
+	}
+	return rows, nil
+}
+
+func (c *connection) Prepare(string) (driver.Stmt, error) { return nil, errors.ErrUnsupported }
+func (c *connection) Begin() (driver.Tx, error)           { return nil, errors.ErrUnsupported }
+func (c *connection) Close() error                        { return nil }
+
+// result is a list of names.
+type result []string
+
+func (r *result) Columns() []string { return []string{"name"} }
+func (r *result) Close() error      { return nil }
+
+func (r *result) Next(row []driver.Value) error {
+	if len(*r) == 0 {
+		return io.EOF
+	}
+	row[0], *r = (*r)[0], (*r)[1:]
+	return nil
 }
