@@ -28,9 +28,3 @@ func WhenOdd(p, on *Part[int]) {
 	n.when = func(r *run) bool { return on.get(r)%2 == 1 }
 	n.edges = append(n.edges, on.edge())
 }
-
-// LastGoodLen is LastGood, and how many inputs it keeps values of.
-func LastGoodLen[In comparable, T any](maxKeys int, fn func(context.Context, In) (T, error)) (call func(context.Context, In) (T, error), kept func() int) {
-	l := newLastGood(maxKeys, 0, fn)
-	return l.call, l.lru.Len
-}

@@ -22,16 +22,13 @@ import (
 // compared, which an interface type admits, panics before fn is called. LastGood panics
 // if maxKeys is less than 1 or fn is nil.
 func LastGood[In comparable, T any](maxKeys int, maxAge time.Duration, fn func(context.Context, In) (T, error)) func(context.Context, In) (T, error) {
-	return newLastGood(maxKeys, maxAge, fn).call
-}
-
-func newLastGood[In comparable, T any](maxKeys int, maxAge time.Duration, fn func(context.Context, In) (T, error)) *lastGood[In, T] {
 	mustHave("LastGood", []func(context.Context, In) (T, error){fn})
 	lru, err := simplelru.NewLRU[In, good[T]](maxKeys, nil)
 	if err != nil {
 		panic(fmt.Sprintf("facade: LastGood with maxKeys of %d, want 1 or more", maxKeys))
 	}
-	return &lastGood[In, T]{fn: fn, maxAge: maxAge, lru: lru, mixed: !strictlyComparable(reflect.TypeFor[In]())}
+	l := &lastGood[In, T]{fn: fn, maxAge: maxAge, lru: lru, mixed: !strictlyComparable(reflect.TypeFor[In]())}
+	return l.call
 }
 
 type lastGood[In comparable, T any] struct {

@@ -91,23 +91,28 @@ func TestLastGoodRefusesWhatCannotBeCompared(t *testing.T) {
 	}
 }
 
-// What is not equal to itself is not kept: nobody could ever find it.
+// What is not equal to itself is not kept: nobody could ever find it, and it would push
+// out what can be found.
 func TestLastGoodKeepsNoNaN(t *testing.T) {
 	fail := false
-	get, kept := facade.LastGoodLen(16, func(context.Context, float64) (int, error) {
+	get := facade.LastGood(16, 0, func(context.Context, float64) (int, error) {
 		if fail {
 			return 0, errWrong
 		}
 		return 1, nil
 	})
-	for i := range 1000 {
-		get(t.Context(), math.NaN())
-		get(t.Context(), float64(i%20))
+	for i := range 16 {
+		get(t.Context(), float64(i))
 	}
-	if kept() != 16 {
-		t.Errorf("keeps %d inputs, want 16", kept())
+	for range 100 {
+		get(t.Context(), math.NaN())
 	}
 	fail = true
+	for i := range 16 {
+		if v, err := get(t.Context(), float64(i)); v != 1 || err != nil {
+			t.Errorf("%d was pushed out", i)
+		}
+	}
 	if _, err := get(t.Context(), math.NaN()); err != errWrong {
 		t.Errorf("got %v", err)
 	}

@@ -141,6 +141,28 @@ func TestPlaceOfWhatIsLeftBehind(t *testing.T) {
 	})
 }
 
+// The fallback of a part that is left behind has its place, whatever else is urgent.
+func TestPlaceOfAFallback(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := facade.New[int](facade.Config{Limit: 2})
+		begin := time.Now()
+		facade.Step(p, "optional", ignores[int](time.Hour, 1, nil)).Timeout(ms).Optional().FallbackFunc(func(context.Context, error) (int, error) {
+			if d := time.Since(begin); d != ms {
+				t.Errorf("the fallback begins after %v", d)
+			}
+			return 1, nil
+		})
+		required := facade.Step(p, "required", ignores[int](time.Hour, 1, nil)).Timeout(ms).Fallback(2)
+		for i := range 3 {
+			facade.After(p, fmt.Sprint(i), required, takes[int](10*ms, 1))
+		}
+		if _, err := build(t, p, missing).Call(t.Context(), 0); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(2 * time.Hour)
+	})
+}
+
 // Each part runs as soon as what it needs is there, and not before.
 func TestOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
