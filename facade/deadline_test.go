@@ -133,6 +133,32 @@ func TestBudgetOfTheRest(t *testing.T) {
 	}
 }
 
+// Parts that begin at once and have the same time share a timer, and nothing else: each
+// says how long it had itself.
+func TestTimesOfPartsThatBeginApart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := facade.New[int](facade.Config{})
+		begins := func(name string, after time.Duration, on *facade.Part[int]) *facade.Part[int] {
+			wait := facade.After(p, "before "+name, on, takes[int](after, 1))
+			return facade.After(p, name, wait, takes[int](time.Hour, 1)).Optional()
+		}
+		begins("one", 0, p.In())
+		begins("two", 0, p.In())
+		begins("three", 300*ms, p.In())
+		begins("four", 30*time.Microsecond, p.In()).Timeout(200 * ms)
+		begins("five", 300*ms, p.In()).Timeout(200 * ms)
+		got, err := build(t, p, missing).Call(within(t, time.Second), 0)
+		want := "one failed: no answer within 1s (its context ended after 990ms); " +
+			"two failed: no answer within 1s (its context ended after 990ms); " +
+			"three failed: no answer within 700ms (its context ended after 690ms); " +
+			"four failed: no answer within 200ms (its context ended after 190ms); " +
+			"five failed: no answer within 200ms (its context ended after 190ms)"
+		if got != want || err != nil {
+			t.Errorf("got  %s, %v\nwant %s", got, err, want)
+		}
+	})
+}
+
 // Contexts behave as those of package context do, whether or not somebody has asked
 // for Done before they end.
 func TestTimedContext(t *testing.T) {

@@ -54,8 +54,8 @@ func (r *run) leave() (own, others int32) {
 func (r *run) leaveLocked(i int32) {
 	c, n := &r.cells[i], &r.plan.nodes[i]
 	r.plan.counts[i].left.Add(1)
+	c.status, c.err = Failed, &timeout{after: c.limit - c.begun}
 	c.left, c.unknown, c.limit = true, n.undoable(), 0
-	c.status, c.err = Failed, &timeout{after: c.timed.up.after}
 	c.timed.expired() // whatever ends the run, this context ended of its deadline
 	if r.cause != nil {
 		c.status, c.err = Cancelled, r.stop

@@ -267,7 +267,19 @@ func TestAllocations(t *testing.T) {
 	for i := range 4 {
 		facade.Step(timed, fmt.Sprint(i), now[int](1)).Timeout(time.Hour)
 	}
-	count("four parts with timeouts", 13, timed)
+	count("four parts with timeouts", 10, timed)
+	waiting := facade.New[int](facade.Config{})
+	for i := range 4 {
+		facade.Step(waiting, fmt.Sprint(i), func(ctx context.Context, _ int) (int, error) {
+			select {
+			case <-ctx.Done():
+				return 0, ctx.Err()
+			default:
+				return 1, nil
+			}
+		}).Timeout(time.Hour)
+	}
+	count("four parts with timeouts that wait", 20, waiting)
 }
 
 // A part that needs another in both ways needs its value.

@@ -32,6 +32,8 @@ type run struct {
 	first, last int32 // of the queue of parts that are ready
 	running     int   // workers in a place
 	undecided   int   // parts
+	timedCtx    *lazy // of the part that began last of those that have a time
+	timedEnd    time.Duration
 	timer       *time.Timer
 	alarm       time.Duration // when it fires; 0: it does not
 	cause       error         // the call has failed
@@ -101,6 +103,9 @@ const none int32 = -1
 
 // grace is how long before its time is up a part's context ends, at most.
 const grace = 10 * time.Millisecond
+
+// atOnce is the difference up to which two parts begin at once.
+const atOnce = 100 * time.Microsecond
 
 // soften returns the time after which a context ends, if d is all there is.
 func soften(d time.Duration) time.Duration { return d - min(d/10, grace) }

@@ -27,9 +27,8 @@ func (r *run) judgeLocked(i int32, err error, says verdict) {
 		c.status, c.unknown = Cancelled, n.undoable()
 		r.failLocked("", says.caller)
 	case says.expired:
-		up := c.timed.up
-		up.err = err
-		c.err, c.unknown = &up, n.undoable()
+		given := c.limit - c.begun
+		c.err, c.unknown = &timeout{after: given, early: soften(given), err: err}, n.undoable()
 	default:
 		c.unknown = says.open
 	}

@@ -3,6 +3,7 @@ package facade
 import (
 	"context"
 	"errors"
+	"time"
 )
 
 // worker is a goroutine that runs parts.
@@ -95,22 +96,33 @@ func (r *run) allotLocked(i int32) bool {
 		}
 	}
 	c.limit = now + given
-	early := soften(given)
-	c.timed = &lazy{parent: &r.ctx, deadline: r.start.Add(now + early), up: timeout{after: given, early: early}}
+	c.timed = r.timedLocked(given, now)
 	r.armLocked(c.limit, now)
 	return true
+}
+
+// timedLocked returns a context for a part that begins now. Timers are the most
+// expensive part of a context, so it is that of the part before if both begin at once.
+func (r *run) timedLocked(given, now time.Duration) *lazy {
+	early := soften(given)
+	if l := r.timedCtx; l != nil {
+		near := min(given/1000, atOnce)
+		sooner, longer := now+early-r.timedEnd, l.up.after-given
+		if longer == 0 && sooner >= 0 && sooner <= near || sooner == 0 && max(longer, -longer) <= near {
+			return l
+		}
+	}
+	r.timedEnd = now + early
+	r.timedCtx = &lazy{parent: &r.ctx, deadline: r.start.Add(r.timedEnd), up: timeout{after: given, early: early}}
+	return r.timedCtx
 }
 
 // exit books what the function of part i has returned, and returns the next part for
 // the same worker.
 func (w *worker) exit(i int32, v any, err error) int32 {
-	c := &w.cells[i]
 	var says verdict
-	switch {
-	case err != nil:
+	if err != nil {
 		says = w.hear(i, err)
-	case c.timed != nil:
-		c.timed.cancel(context.Canceled)
 	}
 	w.at = none
 	own, others, late := w.book(i, v, err, says)
@@ -170,9 +182,6 @@ func (w *worker) book(i int32, v any, err error, says verdict) (own, others int3
 		return own, others, false
 	}
 	w.judgeLocked(i, err, says)
-	if c.timed != nil {
-		c.timed.cancel(context.Canceled)
-	}
 	own, others = w.withoutLocked(i)
 	return own, others, false
 }
