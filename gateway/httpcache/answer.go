@@ -2,7 +2,6 @@ package httpcache
 
 import (
 	"fmt"
-	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -32,17 +31,9 @@ func (x *exchange) unsatisfiable() *http.Response {
 		Status: "504 Gateway Timeout", StatusCode: http.StatusGatewayTimeout,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: http.Header{"Cache-Status": {s.String()}, "Content-Length": {"0"}},
-		Body:   rejection{}, Request: x.req,
+		Body:   http.NoBody, Request: x.req,
 	}
 }
-
-// A rejection is the body of a response that this process has made without asking
-// anybody. The layers above tell it by its method, as they tell an error.
-type rejection struct{}
-
-func (rejection) Rejected() bool           { return true }
-func (rejection) Read([]byte) (int, error) { return 0, io.EOF }
-func (rejection) Close() error             { return nil }
 
 // answer returns the entry as the answer to req, or as much of it as h, its header,
 // asks for.

@@ -4,13 +4,13 @@ import (
 	"bytes"
 	"io"
 	"net/http"
-	"reflect"
 	"strings"
 	"testing"
 	"time"
 	"unicode"
 
 	"github.com/belay-go/belay/internal/httpfield"
+	"github.com/google/go-cmp/cmp"
 )
 
 // epoch is when the fuzz tests take place.
@@ -26,6 +26,7 @@ func FuzzDirectives(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
+		private := cmp.AllowUnexported(directives{})
 		d := parseCacheControl([]string{s})
 		for _, v := range []time.Duration{d.maxAge, d.sMaxAge, d.maxStale, d.minFresh, d.staleWhileRevalidate, d.staleIfError} {
 			if v < absent || v > forever || v > 0 && v%time.Second != 0 {
@@ -43,7 +44,7 @@ func FuzzDirectives(f *testing.F) {
 			}
 			return r
 		}, s)})
-		if noisy := parseCacheControl([]string{"", "foo=bar", s, ",x"}); !reflect.DeepEqual(d, noisy) || !reflect.DeepEqual(d, lower) {
+		if noisy := parseCacheControl([]string{"", "foo=bar", s, ",x"}); !cmp.Equal(d, noisy, private) || !cmp.Equal(d, lower, private) {
 			t.Fatalf("%q is %+v, with noise %+v, in small letters %+v", s, d, noisy, lower)
 		}
 		// A strict directive cannot be hidden by what stands before it and is closed.
@@ -202,8 +203,8 @@ func FuzzEntry(f *testing.F) {
 			resp.Body.Close()
 			got[i] = resp
 		}
-		if !reflect.DeepEqual(h, sent) {
-			t.Fatalf("the origin's header is now %v", h)
+		if diff := cmp.Diff(sent, h); diff != "" {
+			t.Fatal("the origin's header has changed: " + diff)
 		}
 		if s, ok := StatusOf(got[1].Header); !ok && sent["Cache-Status"] == nil {
 			t.Fatalf("no status: %v", got[1].Header)
@@ -211,7 +212,7 @@ func FuzzEntry(f *testing.F) {
 			return
 		}
 		for name, values := range got[1].Header {
-			if name != "Age" && name != "Cache-Status" && name != "Date" && !reflect.DeepEqual(values, sent[name]) {
+			if name != "Age" && name != "Cache-Status" && name != "Date" && !cmp.Equal(values, sent[name]) {
 				t.Fatalf("%s is %q, was %q", name, values, sent[name])
 			}
 		}

@@ -103,7 +103,8 @@
 //
 // Every response but these has a Cache-Status field (RFC 9211), which [StatusOf]
 // reads, and one from the store has an Age; nothing else is added. The 504 for
-// only-if-cached is made here: its body has a method Rejected() bool, which says so.
+// only-if-cached is made here, without asking anybody: its Cache-Status has neither hit
+// nor fwd, and the detail "only-if-cached". A gateway takes it for a refusal.
 //
 // # Conformance
 //

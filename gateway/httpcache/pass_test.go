@@ -9,13 +9,13 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
-	"reflect"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 
 	"github.com/belay-go/belay/gateway/httpcache"
+	"github.com/google/go-cmp/cmp"
 )
 
 // Tunnels pass by: what comes back is what the base returned, as it was.
@@ -84,15 +84,15 @@ func TestAddsTwoFields(t *testing.T) {
 	_, second := get(t, t.Context(), client, pageURL)
 	want := first.Header.Clone()
 	want["Age"], want["Cache-Status"] = []string{"0"}, second.Header["Cache-Status"]
-	if !reflect.DeepEqual(second.Header, want) {
-		t.Errorf("%v, want %v", second.Header, want)
+	if diff := cmp.Diff(want, second.Header); diff != "" {
+		t.Error(diff)
 	}
 	for name := range second.Header { // a caller may add to any of them
 		second.Header.Add(name, "mine")
 		want.Add(name, "mine")
 	}
-	if !reflect.DeepEqual(second.Header, want) {
-		t.Errorf("after adding %v, want %v", second.Header, want)
+	if diff := cmp.Diff(want, second.Header); diff != "" {
+		t.Error("after adding: " + diff)
 	}
 	if second.Status != "200 OK" || second.Proto != "HTTP/1.1" || second.ContentLength != 2 || second.Request == first.Request {
 		t.Errorf("%+v", second)

@@ -72,29 +72,51 @@ func (e *entry) stampAt(now instant, s Status) *stamp {
 	return stamp
 }
 
-// A hitResponse is a response from the store, its body, and the values of its header if
-// they are few, in one piece of memory.
+// A hitResponse is a response from the store and its body. With the values of the
+// header, unless they are very many, it is one piece of memory.
 type hitResponse struct {
-	resp   http.Response
-	body   reader
+	resp http.Response
+	body reader
+}
+
+type smallHit struct {
+	hitResponse
 	values [10]string
+}
+
+type largeHit struct {
+	hitResponse
+	values [32]string
+}
+
+func newHit(values int) (*hitResponse, []string) {
+	switch {
+	case values <= len(smallHit{}.values):
+		hit := new(smallHit)
+		return &hit.hitResponse, hit.values[:0]
+	case values <= len(largeHit{}.values):
+		hit := new(largeHit)
+		return &hit.hitResponse, hit.values[:0]
+	}
+	return new(hitResponse), nil
 }
 
 // response returns the entry as the answer to req.
 func (e *entry) response(req *http.Request, stamp *stamp) *http.Response {
-	hit := &hitResponse{resp: http.Response{
+	hit, values := newHit(len(e.values))
+	hit.resp = http.Response{
 		Status: e.status, StatusCode: e.code,
 		Proto: e.proto, ProtoMajor: e.major, ProtoMinor: e.minor,
 		ContentLength: int64(len(e.body)), Uncompressed: e.uncompressed, Trailer: e.trailer.Clone(),
 		Body: http.NoBody, Request: req,
-	}}
+	}
 	h := e.header
 	if len(e.fields) > 8 { // large maps are cheaper to copy, small ones to fill
 		h = maps.Clone(h)
 	} else {
 		h = make(http.Header, len(e.fields))
 	}
-	values := append(hit.values[:0], e.values...)
+	values = append(values, e.values...)
 	values[e.ageIndex], values[e.statusIndex] = stamp.ageText, stamp.status
 	for i := range e.fields {
 		f := &e.fields[i]

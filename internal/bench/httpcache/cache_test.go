@@ -1,7 +1,8 @@
 // Package httpcache_test measures belay's HTTP cache beside its peers.
 //
-// The response is private, fresh for an hour, and has 2 KiB and five fields; its
-// body is read to the end. The floor of a hit is a header that is cloned and a reader
+// The response is fresh for an hour, and has 2 KiB and five fields; its body is read to
+// the end. Private APIs are asked with an Authorization (-auth); some answer with 25 fields
+// and a Vary of seven (-github). The floor of a hit is a header that is cloned and a reader
 // of shared bytes; that of a miss is the origin alone, which answers at once.
 package httpcache_test
 
@@ -18,7 +19,9 @@ import (
 )
 
 func BenchmarkHTTPCache(b *testing.B) {
-	b.Run("hit", hit)
+	b.Run("hit", func(b *testing.B) { hit(b, plain) })
+	b.Run("hit-auth", func(b *testing.B) { hit(b, withAuth) })
+	b.Run("hit-github", func(b *testing.B) { hit(b, github) })
 	b.Run("hit-par", hitParallel)
 	b.Run("miss", miss)
 }
@@ -27,18 +30,69 @@ const url = "http://service.test/users/1?fields=all"
 
 var content = bytes.Repeat([]byte("x"), 2048)
 
+// A kind is how a service is asked, and how it answers.
+type kind struct{ request, response http.Header }
+
+var (
+	plain = kind{
+		http.Header{"Accept": {"application/json"}},
+		http.Header{
+			"Cache-Control":  {"max-age=3600"},
+			"Content-Type":   {"application/json"},
+			"Content-Length": {"2048"},
+			"Date":           {"Thu, 01 Jan 2099 00:00:00 GMT"},
+			"Etag":           {`"33a64df551425fcc55e4d42a148795d9f25f89d4"`},
+		},
+	}
+	withAuth = kind{with(plain.request, "Authorization", "Bearer 0123456789abcdefghijklmnopqrstuvwxyz"), with(plain.response, "Cache-Control", "private, max-age=3600")}
+	github   = kind{
+		with(withAuth.request, "X-Github-Api-Version", "2022-11-28"),
+		http.Header{
+			"Access-Control-Allow-Origin":   {"*"},
+			"Access-Control-Expose-Headers": {"ETag, Link, Location, Retry-After, X-GitHub-OTP, X-RateLimit-Limit"},
+			"Cache-Control":                 {"private, max-age=3600"},
+			"Content-Length":                {"2048"},
+			"Content-Security-Policy":       {"default-src 'none'"},
+			"Content-Type":                  {"application/json; charset=utf-8"},
+			"Date":                          {"Thu, 01 Jan 2099 00:00:00 GMT"},
+			"Etag":                          {`"33a64df551425fcc55e4d42a148795d9f25f89d4"`},
+			"Last-Modified":                 {"Thu, 01 Jan 2026 00:00:00 GMT"},
+			"Referrer-Policy":               {"origin-when-cross-origin, strict-origin-when-cross-origin"},
+			"Server":                        {"github.com"},
+			"Strict-Transport-Security":     {"max-age=31536000; includeSubdomains; preload"},
+			"Vary":                          {"Accept, Authorization, Cookie, X-GitHub-OTP", "Accept-Encoding, Accept, X-Requested-With, Origin"},
+			"X-Accepted-Oauth-Scopes":       {"repo"},
+			"X-Content-Type-Options":        {"nosniff"},
+			"X-Frame-Options":               {"deny"},
+			"X-Github-Api-Version-Selected": {"2022-11-28"},
+			"X-Github-Media-Type":           {"github.v3; format=json"},
+			"X-Github-Request-Id":           {"8E34:2C1B:1A2B3C:4D5E6F:65A1B2C3"},
+			"X-Oauth-Scopes":                {"repo, user"},
+			"X-Ratelimit-Limit":             {"5000"},
+			"X-Ratelimit-Remaining":         {"4987"},
+			"X-Ratelimit-Reset":             {"1372700873"},
+			"X-Ratelimit-Used":              {"13"},
+			"X-Xss-Protection":              {"0"},
+		},
+	}
+)
+
+// with returns a copy of h with another field.
+func with(h http.Header, name, value string) http.Header {
+	h = h.Clone()
+	h.Set(name, value)
+	return h
+}
+
 // origin answers every request at once, and counts them.
-type origin struct{ calls int }
+type origin struct {
+	kind
+	calls int
+}
 
 func (o *origin) RoundTrip(r *http.Request) (*http.Response, error) {
 	o.calls++
-	return answer(r, http.Header{
-		"Cache-Control":  {"private, max-age=3600"},
-		"Content-Type":   {"application/json"},
-		"Content-Length": {"2048"},
-		"Date":           {"Thu, 01 Jan 2099 00:00:00 GMT"},
-		"Etag":           {`"33a64df551425fcc55e4d42a148795d9f25f89d4"`},
-	}), nil
+	return answer(r, o.response.Clone()), nil
 }
 
 func answer(r *http.Request, h http.Header) *http.Response {
@@ -67,12 +121,12 @@ func (f *floor) RoundTrip(r *http.Request) (*http.Response, error) {
 	return answer(r, h), nil
 }
 
-func request(b *testing.B) *http.Request {
+func request(b *testing.B, k kind) *http.Request {
 	req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, url, nil)
 	if err != nil {
 		b.Fatal(err)
 	}
-	req.Header.Set("Accept", "application/json")
+	req.Header = k.request.Clone()
 	return req
 }
 
@@ -96,8 +150,8 @@ func read(b *testing.B, rt http.RoundTripper, req *http.Request, buf []byte) *ht
 func mustHit(b *testing.B, o *origin, rt http.RoundTripper, field string) {
 	b.Helper()
 	buf := make([]byte, 4096)
-	read(b, rt, request(b), buf)
-	if resp := read(b, rt, request(b), buf); o.calls != 1 || resp.Header.Get(field) == "" {
+	read(b, rt, request(b, o.kind), buf)
+	if resp := read(b, rt, request(b, o.kind), buf); o.calls != 1 || resp.Header.Get(field) == "" {
 		b.Fatalf("%d requests to the origin, header %v", o.calls, resp.Header)
 	}
 }

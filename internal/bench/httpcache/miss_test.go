@@ -7,10 +7,10 @@ import (
 
 func miss(b *testing.B) {
 	b.Run("belay", func(b *testing.B) {
-		o := new(origin)
+		o := &origin{kind: plain}
 		rt := belay(o)
 		mustHit(b, o, rt, "Cache-Status")
-		req, buf, n := request(b), make([]byte, 4096), 0
+		req, buf, n := request(b, plain), make([]byte, 4096), 0
 		b.ReportAllocs()
 		for b.Loop() {
 			n++
@@ -25,10 +25,10 @@ func miss(b *testing.B) {
 		}
 	})
 	b.Run("gregjones", func(b *testing.B) {
-		o := new(origin)
+		o := &origin{kind: plain}
 		rt := gregjones(o)
 		mustHit(b, o, rt, "X-From-Cache")
-		req, buf, n := request(b), make([]byte, 4096), 0
+		req, buf, n := request(b, plain), make([]byte, 4096), 0
 		b.ReportAllocs()
 		for b.Loop() {
 			n++
@@ -43,8 +43,8 @@ func miss(b *testing.B) {
 		}
 	})
 	b.Run("floor", func(b *testing.B) {
-		rt := new(origin)
-		req, buf, n := request(b), make([]byte, 4096), 0
+		rt := &origin{kind: plain}
+		req, buf, n := request(b, plain), make([]byte, 4096), 0
 		b.ReportAllocs()
 		for b.Loop() {
 			n++
