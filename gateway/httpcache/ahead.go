@@ -23,10 +23,10 @@ func (b *tee) stopPump() {
 	}
 }
 
-// pump reads src to the end of what is kept, or until it is stopped.
+// pump reads the origin's body to the end of what is kept, or until it is stopped.
 func (b *tee) pump() {
 	defer func() {
-		// A panic of src is its reader's, who finds that the body has ended early.
+		// A panic of that is its reader's, who finds that the body has ended early.
 		_ = recover()
 		b.mu.Lock()
 		b.pumping = false

@@ -126,6 +126,24 @@ func TestOverride(t *testing.T) {
 	})
 }
 
+// It is asked about a response without any header, too.
+func TestOverrideOfNothing(t *testing.T) {
+	client, o, _ := newClient(t, httpcache.Config{Override: func(*http.Request, *http.Response) string { return "max-age=60" }},
+		func(_ int64, r *http.Request) (*http.Response, error) {
+			resp := answer(r, "ok")
+			resp.Header = nil
+			return resp, nil
+		})
+	for range 2 {
+		if got, resp := get(t, t.Context(), client, pageURL); got != "ok" || resp.Header.Get("Cache-Status") == "" {
+			t.Errorf("%q, %v", got, resp.Header)
+		}
+	}
+	if n := o.calls.Load(); n != 1 {
+		t.Errorf("%d requests, want 1", n)
+	}
+}
+
 // Logs show what applies, and no more.
 func TestLogValues(t *testing.T) {
 	for _, tt := range []struct {

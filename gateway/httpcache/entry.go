@@ -1,6 +1,7 @@
 package httpcache
 
 import (
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -40,6 +41,7 @@ type entry struct {
 	heuristic       bool          // the lifetime is a guess
 	valid           bool          // to be stored
 
+	alone      [1]*entry   // itself: what a store has of most keys
 	refreshing atomic.Bool // in the background
 	trouble    atomic.Pointer[trouble]
 	stamp      atomic.Pointer[stamp]
@@ -90,7 +92,7 @@ func (x *exchange) newEntry(resp *http.Response) *entry {
 	if !e.valid {
 		return nil
 	}
-	e.header = e.header.Clone()
+	e.header = maps.Clone(e.header)
 	if e.finish(x, d); !e.valid {
 		return nil
 	}
@@ -100,6 +102,9 @@ func (x *exchange) newEntry(resp *http.Response) *entry {
 // received returns the header of a response with canonical names, as those of
 // net/http have.
 func received(resp *http.Response) http.Header {
+	if resp.Header == nil {
+		return http.Header{}
+	}
 	for name := range resp.Header {
 		if http.CanonicalHeaderKey(name) != name {
 			return canonical(resp.Header)

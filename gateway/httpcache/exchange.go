@@ -28,10 +28,11 @@ type exchange struct {
 	entry      *entry   // of it, what the request selects
 
 	why        string  // the origin has to be asked: Status.Forward
-	flight     *flight // that this leads
-	validating bool    // the origin is asked whether the entry is still good
-	together   bool    // others may wait for it
-	quiet      bool    // nobody is answered
+	flight     *flight // that this leads: own
+	own        flight
+	validating bool // the origin is asked whether the entry is still good
+	together   bool // others may wait for it
+	quiet      bool // nobody is answered
 	requested  instant
 	received   instant
 	generation generation // of the target, when the origin was asked

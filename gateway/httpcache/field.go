@@ -52,7 +52,7 @@ func fieldsOf(h http.Header) (has fieldSet) {
 var seen atomic.Pointer[map[string]fieldSet]
 
 const (
-	maxSeen     = 256 // names
+	maxSeen     = 128 // names
 	maxSeenName = 64  // bytes of one
 )
 
@@ -70,9 +70,9 @@ func unusual(name string) (has fieldSet) {
 	if http.CanonicalHeaderKey(name) != name {
 		has |= hasOddNames
 	}
-	if len(name) <= maxSeenName && (known == nil || len(*known) < maxSeen) {
+	if len(name) <= maxSeenName {
 		more := map[string]fieldSet{name: has}
-		if known != nil {
+		if known != nil && len(*known) < maxSeen { // or begin anew
 			maps.Copy(more, *known)
 		}
 		seen.CompareAndSwap(known, &more) // or somebody else's name is remembered

@@ -13,7 +13,7 @@ import (
 type flight struct {
 	flights *flights
 	hash    uint64
-	key     key
+	key     *key
 	vary    string // what tells requests apart that will not get the same response, as far as is known
 
 	// Under the lock of flights, then constant once it has ended.
@@ -53,11 +53,12 @@ func (fs *flights) take(x *exchange, vary string, wait bool) (f *flight, leads b
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	if f = fs.byHash[h]; f == nil {
-		f = &flight{flights: fs, hash: h, key: x.key, vary: vary}
+		f = &x.own
+		f.flights, f.hash, f.key, f.vary = fs, h, &x.key, vary
 		fs.byHash[h] = f
 		return f, true
 	}
-	if !wait || f.key != x.key || f.vary != vary {
+	if !wait || *f.key != x.key || f.vary != vary {
 		return nil, false
 	}
 	if f.done == nil {
@@ -188,14 +189,14 @@ func (x *exchange) collapse() (*http.Response, error) {
 	c := x.cache
 	x.together = true
 	begin := c.now()
-	var last *string
+	last := ""
 	for round := 0; ; {
 		vary := ""
 		if len(x.variants) > 0 {
 			vary = varyKey(x.variants[0].vary, x.header)
 		}
 		left := c.cfg.MaxWait - c.now().sub(begin)
-		if round > 0 && last != nil && *last == vary || round == maxRounds || left <= 0 || c.passes.has(x.hash.key, c.now()) {
+		if round > 0 && last == vary || round == maxRounds || left <= 0 || c.passes.has(x.hash.key, c.now()) {
 			return x.forward()
 		}
 		f, leads := c.flights.take(x, vary, true)
@@ -226,7 +227,7 @@ func (x *exchange) collapse() (*http.Response, error) {
 		switch f.end {
 		case endStored:
 			round++
-			last = &vary
+			last = vary
 		case endRefused:
 			return x.forward()
 		case endFailed:

@@ -25,8 +25,13 @@ type key struct {
 
 // clone returns a key that does not keep the memory of a request.
 func (k key) clone() key {
-	k.target = target{strings.Clone(k.scheme), strings.Clone(k.host), strings.Clone(k.path), strings.Clone(k.query), k.mark}
-	k.via = strings.Clone(k.via)
+	text := k.scheme + k.host + k.path + k.query + k.via // in one piece
+	cut := func(s *string) { *s, text = text[:len(*s)], text[len(*s):] }
+	cut(&k.scheme)
+	cut(&k.host)
+	cut(&k.path)
+	cut(&k.query)
+	cut(&k.via)
 	return k
 }
 

@@ -3,6 +3,7 @@ package httpcache
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -157,9 +158,7 @@ func (c *Cache) sum(name []byte) [16]byte {
 	if len(name) <= maxSumsName {
 		more := map[string][16]byte{string(name): sum}
 		if known != nil && len(*known) < maxSums { // or begin anew
-			for k, v := range *known {
-				more[k] = v
-			}
+			maps.Copy(more, *known)
 		}
 		c.sums.Store(&more)
 	}

@@ -1,7 +1,6 @@
 package httpcache
 
 import (
-	"context"
 	"io"
 	"net/http"
 	"time"
@@ -25,43 +24,40 @@ func (x *exchange) receive(resp *http.Response) *http.Response {
 		x.notStored(resp.StatusCode)
 		return x.fetched(resp, false)
 	}
-	ctx, header := x.req.Context(), x.header
 	if len(e.vary) > 0 || len(x.variants) > 0 { // the caller may change its header later
-		header = header.Clone()
+		x.header = x.header.Clone()
 	}
-	origin := resp
 	if resp.Body == http.NoBody {
-		x.store(ctx, e, header)
-		x.flight.land(endStored)
+		x.ended(e, resp, nil, endStored)
 		return x.fetched(resp, true)
 	}
-	// What the caller has is its own: reading the body changes the origin's.
-	own := *resp
-	own.Trailer = resp.Trailer.Clone()
-	b := newTee(origin, &own, c.store, c.cfg.MaxEntryBytes, func(body []byte, end ending) {
-		defer x.flight.land(end) // even if Observe panics
-		switch end {
-		case endStored:
-			e.body, e.trailer = body, origin.Trailer.Clone()
-			x.store(ctx, e, header)
-		case endRefused:
-			x.notStored(origin.StatusCode)
-		}
-	})
-	own.Body = b
+	b := newTee(x, e, resp)
 	x.flight.reading(b)
-	return x.fetched(&own, true)
+	return x.fetched(&b.own, true)
+}
+
+// ended is told how the reading of a body has ended: with the whole of it, or why
+// there is none.
+func (x *exchange) ended(e *entry, resp *http.Response, body []byte, end ending) {
+	defer x.flight.land(end) // even if Observe panics
+	switch end {
+	case endStored:
+		e.body, e.trailer = body, resp.Trailer.Clone()
+		x.store(e)
+	case endRefused:
+		x.notStored(resp.StatusCode)
+	}
 }
 
 // store stores an entry, and tells what had to go.
-func (x *exchange) store(ctx context.Context, e *entry, header http.Header) {
+func (x *exchange) store(e *entry) {
 	c := x.cache
-	stored, evicted := c.store.put(&x.key, x.hash, e, header, x.generation)
+	stored, evicted := c.store.put(&x.key, x.hash, e, x.header, x.generation)
 	if stored {
 		c.passes.remove(x.hash.key)
 	}
 	if evicted > 0 {
-		c.note(ctx, &Event{Kind: Evicted, Entries: evicted})
+		c.note(x.req.Context(), &Event{Kind: Evicted, Entries: evicted})
 	}
 }
 

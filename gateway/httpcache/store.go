@@ -120,8 +120,7 @@ func (s *store) put(k *key, h hash, e *entry, header http.Header, g generation) 
 		return false, 0
 	}
 	slot := s.slotLocked(k, h)
-	variants := make([]*entry, 1, 1+len(slot.variants))
-	variants[0] = e
+	variants := append(e.alone[:0], e)
 	for _, old := range slot.variants {
 		if !varyMatches(old.vary, header) && len(variants) < maxVariants {
 			variants = append(variants, old)

@@ -20,33 +20,31 @@ const (
 // A tee is a body that is kept while it is read. If requests wait for it, pump reads
 // ahead of its reader, who may be slow.
 type tee struct {
+	x      *exchange      // is told how it went
+	entry  *entry         // that the body is for
 	origin *http.Response // reading its body changes its Trailer
-	own    *http.Response // is the reader's, and gets the Trailer when that has read all
-	src    io.ReadCloser  // the origin's body
-	limit  int64          // of what is kept
+	own    http.Response  // is the reader's, and gets the Trailer when that has read all
+	over   bool           // it has
 	length int64          // Content-Length, or -1
-	store  *store         // whose budget the body counts for
-	// done is told once how it went: with the whole body, or why there is none.
-	done func(body []byte, end ending)
 
 	closed atomic.Bool
-	direct atomic.Bool   // nothing is kept, and src is the reader's alone
-	turn   chan struct{} // of capacity 1: in it while src is read
-	once   sync.Once     // closes src
+	direct atomic.Bool   // nothing is kept, and the origin's body is the reader's alone
+	turn   chan struct{} // of capacity 1: in it while the origin's body is read
+	once   sync.Once     // closes the origin's body
 
 	mu      sync.Mutex
-	buf     []byte // what was read of src while it is kept, or is ahead of the reader
+	buf     []byte // what was read of the origin's body while it is kept, or is ahead of the reader
 	off     int    // how much of it the reader has had
 	held    int64  // of the budget
-	err     error  // of src
+	err     error  // of the origin's body
 	keeping bool
 	pumping bool
 	stopped bool // pump is to end
 }
 
-func newTee(origin, own *http.Response, s *store, limit int64, done func([]byte, ending)) *tee {
-	b := &tee{origin: origin, own: own, src: origin.Body, limit: limit, length: origin.ContentLength, store: s, done: done,
-		turn: make(chan struct{}, 1), keeping: true}
+func newTee(x *exchange, e *entry, origin *http.Response) *tee {
+	b := &tee{x: x, entry: e, origin: origin, own: *origin, length: origin.ContentLength, turn: make(chan struct{}, 1), keeping: true}
+	b.own.Body, b.own.Trailer = b, origin.Trailer.Clone()
 	if origin.Trailer != nil || b.length == 0 {
 		b.length = -1 // trailers come after the last byte; and 0 is what stubs forget to set
 	}
@@ -57,21 +55,21 @@ func (b *tee) Read(p []byte) (n int, err error) {
 	if b.closed.Load() {
 		return 0, http.ErrBodyReadAfterClose
 	}
-	if n, err = b.read(p); err == io.EOF && b.origin != nil {
+	if n, err = b.read(p); err == io.EOF && !b.over {
+		b.over = true
 		for name, values := range b.origin.Trailer {
 			if b.own.Trailer == nil {
 				b.own.Trailer = http.Header{}
 			}
 			b.own.Trailer[name] = slices.Clone(values)
 		}
-		b.origin = nil
 	}
 	return n, err
 }
 
 func (b *tee) read(p []byte) (int, error) {
 	if b.direct.Load() {
-		return b.src.Read(p)
+		return b.origin.Body.Read(p)
 	}
 	if n, err, ok := b.ahead(p); ok {
 		return n, err
@@ -116,17 +114,17 @@ func (b *tee) releaseLocked() {
 	}
 }
 
-// fill reads src into p and gives the turn back. If read is true, p is the reader's.
+// fill reads the origin's body into p and gives the turn back. If read is true, p is the reader's.
 func (b *tee) fill(p []byte, read bool) (n int, err error) {
-	err = errNoRead // if src panics, or calls runtime.Goexit
+	err = errNoRead // if that panics, or calls runtime.Goexit
 	defer func() {
 		end, body := b.got(p[:n], err, read)
 		<-b.turn
 		if end != nil {
-			b.done(body, *end)
+			b.x.ended(b.entry, b.origin, body, *end)
 		}
 	}()
-	n, err = b.src.Read(p)
+	n, err = b.origin.Body.Read(p)
 	return n, err
 }
 
@@ -145,7 +143,7 @@ func (b *tee) got(p []byte, err error, read bool) (end *ending, body []byte) {
 	}
 	n := int64(len(b.buf) + len(p))
 	switch {
-	case n > b.limit:
+	case n > b.x.cache.cfg.MaxEntryBytes:
 		end = new(endRefused)
 	case !b.growLocked(n):
 		end = new(endLost) // there is no room now
@@ -182,8 +180,8 @@ func (b *tee) growLocked(n int64) bool {
 	if b.length >= n {
 		size = min(max(size, drainBytes), b.length)
 	}
-	size = min(size, b.limit)
-	if !b.store.room(size - b.held) {
+	size = min(size, b.x.cache.cfg.MaxEntryBytes)
+	if !b.x.cache.store.room(size - b.held) {
 		return false
 	}
 	b.held = size
@@ -195,12 +193,12 @@ func (b *tee) growLocked(n int64) bool {
 
 // keepNothingLocked gives the budget back.
 func (b *tee) keepNothingLocked() {
-	b.store.room(-b.held)
+	b.x.cache.store.room(-b.held)
 	b.held, b.keeping = 0, false
 	b.releaseLocked()
 }
 
-// wanted reports whether more of src is.
+// wanted reports whether more of the origin's body is.
 func (b *tee) wanted(stopped bool) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -219,7 +217,7 @@ func (b *tee) Close() error {
 	b.mu.Unlock()
 	switch {
 	case pumping && !stopped:
-		return nil // pump closes src
+		return nil // pump closes the origin's body
 	case pumping:
 		return b.closeSource() // and pump ends
 	case near:
@@ -228,7 +226,7 @@ func (b *tee) Close() error {
 	return b.end()
 }
 
-// end closes src, and gives up what is not whole.
+// end closes the origin's body, and gives up what is not whole.
 func (b *tee) end() error {
 	err := b.closeSource()
 	b.mu.Lock()
@@ -238,18 +236,18 @@ func (b *tee) end() error {
 	}
 	b.mu.Unlock()
 	if lost {
-		b.done(nil, endLost)
+		b.x.ended(b.entry, b.origin, nil, endLost)
 	}
 	return err
 }
 
 func (b *tee) closeSource() (err error) {
-	b.once.Do(func() { err = b.src.Close() })
+	b.once.Do(func() { err = b.origin.Body.Close() })
 	return err
 }
 
-// drain reads the rest of src if that is not much. It ends at once if a Read is
-// under way, which closing src interrupts.
+// drain reads the rest of the origin's body if that is not much. It ends at once if a Read is
+// under way, which closing that interrupts.
 func (b *tee) drain() {
 	timer := time.AfterFunc(drainTime, func() { b.closeSource() })
 	defer timer.Stop()

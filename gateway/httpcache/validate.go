@@ -2,7 +2,6 @@ package httpcache
 
 import (
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -104,7 +103,7 @@ func (x *exchange) update(newer *http.Response) *entry {
 		switch name {
 		case "Content-Length", "Content-Encoding", "Content-Range", "Cache-Status":
 		default:
-			e.header[name] = slices.Clone(values)
+			e.header[name] = values
 		}
 	}
 	d := e.assess(x, &http.Response{
@@ -112,7 +111,7 @@ func (x *exchange) update(newer *http.Response) *entry {
 		Header: e.header, Body: http.NoBody, ContentLength: int64(len(e.body)), Request: x.req,
 	})
 	if e.finish(x, d); e.valid {
-		x.store(x.req.Context(), e, x.header)
+		x.store(e)
 	} else {
 		x.cache.store.drop(&x.key, x.hash, old)
 	}

@@ -88,14 +88,6 @@ func (x *exchange) keep(resp *http.Response) *http.Response {
 		return resp
 	}
 	x.generation = c.store.generation(x.hash)
-	header, ctx := x.header.Clone(), x.req.Context()
-	own := *resp
-	own.Trailer = resp.Trailer.Clone()
-	own.Body = newTee(resp, &own, c.store, c.cfg.MaxEntryBytes, func(body []byte, end ending) {
-		if end == endStored {
-			e.body, e.trailer = body, resp.Trailer.Clone()
-			x.store(ctx, e, header)
-		}
-	})
-	return &own
+	x.header = x.header.Clone()
+	return &newTee(x, e, resp).own
 }
