@@ -26,7 +26,7 @@ func (b *tee) stopPump() {
 // pump reads the origin's body to the end of what is kept, or until it is stopped.
 func (b *tee) pump() {
 	defer func() {
-		// A panic of that is its reader's, who finds that the body has ended early.
+		// Whoever reads the body finds that it has ended early, if Read has panicked.
 		_ = recover()
 		b.mu.Lock()
 		b.pumping = false

@@ -33,7 +33,7 @@ type tee struct {
 	once   sync.Once     // closes the origin's body
 
 	mu      sync.Mutex
-	buf     []byte // what was read of the origin's body while it is kept, or is ahead of the reader
+	buf     []byte // of the origin's body, what is kept, or is ahead of the reader
 	off     int    // how much of it the reader has had
 	held    int64  // of the budget
 	err     error  // of the origin's body
@@ -114,9 +114,10 @@ func (b *tee) releaseLocked() {
 	}
 }
 
-// fill reads the origin's body into p and gives the turn back. If read is true, p is the reader's.
+// fill reads the origin's body into p and gives the turn back. If read is true, p is
+// the reader's.
 func (b *tee) fill(p []byte, read bool) (n int, err error) {
-	err = errNoRead // if that panics, or calls runtime.Goexit
+	err = errNoRead // if Read panics, or calls runtime.Goexit
 	defer func() {
 		end, body := b.got(p[:n], err, read)
 		<-b.turn
@@ -198,7 +199,8 @@ func (b *tee) keepNothingLocked() {
 	b.releaseLocked()
 }
 
-// wanted reports whether more of the origin's body is.
+// wanted reports whether more of the origin's body is wanted. If stopped is true, it
+// does not matter that nobody waits any more.
 func (b *tee) wanted(stopped bool) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -246,8 +248,8 @@ func (b *tee) closeSource() (err error) {
 	return err
 }
 
-// drain reads the rest of the origin's body if that is not much. It ends at once if a Read is
-// under way, which closing that interrupts.
+// drain reads the rest of the origin's body if that is not much. It ends at once if a
+// Read is under way, which closing the body interrupts.
 func (b *tee) drain() {
 	timer := time.AfterFunc(drainTime, func() { b.closeSource() })
 	defer timer.Stop()
