@@ -27,7 +27,8 @@ func (x *exchange) decide(now instant) usage {
 	case refreshable:
 		if e.troubled(now) || x.cache.refresh(x, e) {
 			return useStale
-		} // the cache is closed, so that the caller has to wait itself
+		}
+		// The cache is closed, so that the caller has to wait.
 	}
 	if e.troubled(now) && e.useInstead(now, &x.want, x.cache.cfg.StaleIfError, e.trouble.Load().err) {
 		return useInstead

@@ -51,10 +51,10 @@ func (c *Cache) roundTrip(t *Transport, req *http.Request) (*http.Response, erro
 		return x.send(x.sent)
 	}
 	x.find(t)
-	if get := x.method() == http.MethodGet; !get && x.method() != http.MethodHead {
+	switch {
+	case x.writes():
 		return x.onHeap().write()
-	} else if x.want.noStore || x.has&hasOriginConditions != 0 || // RFC 9111, section 4.3.2
-		x.req.Body != nil && x.req.Body != http.NoBody { // the content of a GET is not part of the key
+	case x.bypasses():
 		return x.onHeap().bypass("bypass")
 	}
 	switch now := c.now(); x.decide(now) {
@@ -100,16 +100,21 @@ func (x *exchange) begin() {
 	}
 }
 
-func (x *exchange) method() string {
-	if x.req.Method == "" {
-		return http.MethodGet
-	}
-	return x.req.Method
-}
-
 // tunnels reports whether the request is for a tunnel, or for what will be one.
 func (x *exchange) tunnels() bool {
 	return x.req.URL == nil || x.req.URL.Opaque != "" || x.req.Method == http.MethodConnect || x.has&hasUpgrade != 0
+}
+
+// writes reports whether the request is one that the cache has no answers for.
+func (x *exchange) writes() bool {
+	return x.req.Method != "" && x.req.Method != http.MethodGet && x.req.Method != http.MethodHead
+}
+
+// bypasses reports whether what is stored is of no use for the request. The content of
+// a GET is not part of the key, and some conditions are for the origin only (RFC 9111,
+// section 4.3.2).
+func (x *exchange) bypasses() bool {
+	return x.want.noStore || x.has&hasOriginConditions != 0 || x.req.Body != nil && x.req.Body != http.NoBody
 }
 
 // find finds out whose the request is, and what is stored for it.
