@@ -110,11 +110,13 @@ func newHit(values int) (*hitResponse, []string) {
 // response returns the entry as the answer to req.
 func (e *entry) response(req *http.Request, stamp *stamp) *http.Response {
 	hit, values := newHit(len(e.values))
-	hit.resp = http.Response{
-		Status: e.status, StatusCode: e.code,
-		Proto: e.proto, ProtoMajor: e.major, ProtoMinor: e.minor,
-		ContentLength: int64(len(e.body)), Uncompressed: e.uncompressed, Trailer: e.trailer.Clone(),
-		Body: http.NoBody, Request: req,
+	r := &hit.resp // field by field, since copying the whole is slow
+	r.Status, r.StatusCode = e.status, e.code
+	r.Proto, r.ProtoMajor, r.ProtoMinor = e.proto, e.major, e.minor
+	r.ContentLength, r.Uncompressed = int64(len(e.body)), e.uncompressed
+	r.Body, r.Request = http.NoBody, req
+	if e.trailer != nil {
+		r.Trailer = e.trailer.Clone()
 	}
 	h := e.header
 	if len(e.fields) > 8 { // large maps are cheaper to copy, small ones to fill
@@ -128,17 +130,17 @@ func (e *entry) response(req *http.Request, stamp *stamp) *http.Response {
 		f := &e.fields[i]
 		h[f.name] = values[f.from:f.to:f.to]
 	}
-	hit.resp.Header = h
+	r.Header = h
 	switch {
 	case req.Method == http.MethodHead:
 		if v := h["Content-Length"]; v == nil {
-			hit.resp.ContentLength = -1
+			r.ContentLength = -1
 		}
 	case len(e.body) > 0:
 		hit.body.rest = e.body
-		hit.resp.Body = &hit.body
+		r.Body = &hit.body
 	}
-	return &hit.resp
+	return r
 }
 
 // A reader reads a stored body.
