@@ -1,3 +1,7 @@
+// Configuration by the environment: the same program runs anywhere, and says at its
+// start everything that is wrong. Not worth it for a tool that one person runs: flags
+// show what there is.
+
 package main
 
 import (

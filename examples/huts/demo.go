@@ -1,3 +1,6 @@
+// Chaos experiment: what must hold is stated, systems are broken, and then it is looked
+// at. Not worth it before somebody has said what must hold.
+
 package main
 
 import (

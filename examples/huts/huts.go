@@ -1,3 +1,6 @@
+// Composition root: the one place that knows all parts and puts them together, by hand.
+// Not worth a framework: it is read from top to bottom.
+
 package main
 
 import (

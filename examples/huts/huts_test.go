@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"io/fs"
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -405,5 +407,27 @@ func TestConfigSaysAllFaults(t *testing.T) {
 	}
 	if _, err := start(t.Context(), config{}, "warden"); err == nil {
 		t.Error("a service that is not there was started")
+	}
+}
+
+// TestEachFileSaysItsPattern: the first line of each file names a pattern, and a line
+// below says when it is not worth its price.
+func TestEachFileSaysItsPattern(t *testing.T) {
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		head, _, _ := strings.Cut(string(text), "\n\n")
+		if !regexp.MustCompile(`^// [A-Z][^:.]*[:,]|^// [A-Z][^:.]* of `).MatchString(head) || !strings.Contains(strings.ReplaceAll(head, "\n// ", " "), "Not worth") {
+			t.Errorf("%s begins with\n%s", path, head)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }

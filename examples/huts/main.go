@@ -1,3 +1,5 @@
+// Command: flags, signals, and an end that is orderly. Not worth more than this.
+
 // Huts books beds in mountain huts. It shows the patterns of service
 // architecture, each at work and each failing, with Belay at the edges where other
 // systems are called. ARCHITECTURE.md says which pattern is where.

@@ -1,3 +1,5 @@
+// Seam: a place where a test can reach in. Not worth it where a port does as well.
+
 package main
 
 import (

@@ -1,3 +1,6 @@
+// Operation: what a person does to a running system. Not worth a page of its own before
+// it is done often.
+
 package main
 
 import (

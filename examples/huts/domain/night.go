@@ -1,7 +1,8 @@
 // Aggregate: what must be consistent at every moment is changed in one place, in one
 // transaction. A night at a hut is one, since its beds must never be overbooked; a
-// tour of several nights is none, since its nights can be booked one by one. Keep
-// aggregates small: whoever changes one waits for all others who do.
+// tour of several nights is none, since its nights can be booked one by one. Not worth
+// it for what may be wrong for a moment: whoever changes an aggregate waits for all
+// others who do.
 
 // Package domain holds the rules of booking beds in mountain huts, and nothing else:
 // no database, no network, no clock. It imports the standard library only.

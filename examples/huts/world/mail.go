@@ -1,3 +1,6 @@
+// Simulation of a server that knows a message by its Message-ID. Not worth it where a
+// fake in memory shows the same.
+
 package world
 
 import (

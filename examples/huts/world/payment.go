@@ -1,3 +1,6 @@
+// Simulation of a provider that keeps idempotency keys, as good ones do. Not worth it
+// where the provider has a test system that can be broken at will.
+
 package world
 
 import (

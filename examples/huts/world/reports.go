@@ -1,3 +1,6 @@
+// Simulation of services that are only read. Not worth it where a recorded answer shows
+// the same.
+
 package world
 
 import (

@@ -1,3 +1,6 @@
+// Simulation: systems of others that can be broken, over real sockets. Not worth it for
+// what never fails.
+
 // Package world simulates the systems of others that the huts depend on: a payment
 // provider, a weather service, three mirrors of the avalanche bulletin, and mail. Each
 // can be broken in the ways such systems break, and remembers what was asked of it.

@@ -1,6 +1,5 @@
-// Facade, and GraphQL in front of it: one question to many systems, of which some may
-// not answer. Not worth it for a client of one's own that needs one fixed answer: serve
-// that as JSON.
+// Facade: one question to many systems, of which some may not answer. Not worth it for
+// two calls one after the other.
 
 // Package trips is the service that answers what a guest wants to know before a trip:
 // the hut, the weather, the avalanche danger, and what has become of a booking.
