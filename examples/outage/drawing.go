@@ -8,17 +8,21 @@ import (
 	"time"
 )
 
-// Sizes in the units of the drawing's view box.
+// Sizes in the units of the drawing's view box. There is a wide drawing, and a narrow one for phones: type that is
+// scaled down cannot be read.
 const (
+	wide        = 1000
+	narrow      = 380
 	plotLeft    = 84
-	plotRight   = 985
 	panelHeight = 140
 	rowHeight   = 18
 	rowStep     = 22
+	letter      = 5.8 // width, on average, in the type of labels
 )
 
 // A drawing is the time lines of a run, one below the other over the same time.
 type drawing struct {
+	Class                 string // wide or narrow
 	Width, Height         int
 	Left, Right           int
 	RowHeight             int
@@ -70,9 +74,12 @@ type panel struct {
 
 type curve struct{ Name, Path string }
 
-func draw(e *experiment) *drawing {
-	d := &drawing{Width: 1000, Left: plotLeft, Right: plotRight, RowHeight: rowHeight, ShadeTop: 24,
+func draw(e *experiment, width int) *drawing {
+	d := &drawing{Class: "wide", Width: width, Left: plotLeft, Right: width - 15, RowHeight: rowHeight, ShadeTop: 24,
 		Bucket: 250 * time.Millisecond, span: max(e.end, e.schedule.total, time.Second)}
+	if width < wide {
+		d.Class, d.Left = "narrow", 62
+	}
 	if n := len(e.columns[0].finished()); n > 0 {
 		d.Bucket = max(d.Bucket, (5 * e.end / time.Duration(n)).Round(time.Millisecond)) // a rate of fewer calls says little
 	}
@@ -102,7 +109,7 @@ func draw(e *experiment) *drawing {
 	d.Height = y + 40
 	step := time.Second
 	for _, next := range []time.Duration{2, 5, 10, 30, 60, 120, 300, 600} {
-		if d.span/step > 16 {
+		if d.span/step > time.Duration((d.Right-d.Left)/56) {
 			step = next * time.Second
 		}
 	}
@@ -123,9 +130,9 @@ func (d *drawing) parts(s schedule) []bar {
 	outage, end := s.span(down)
 	weak, back := s.span(reduced)
 	return []bar{
-		d.bar(first, last, "single", "up to three servers fail, one is good"),
+		d.bar(first, last, "single", "up to three servers fail, one is good", "one is good"),
 		d.bar(outage, end, "down", "all fail"),
-		d.bar(weak, back, "weak", "all are back, but weak at first"),
+		d.bar(weak, back, "weak", "all are back, but weak at first", "weak"),
 	}
 }
 
@@ -135,9 +142,9 @@ func (d *drawing) faults(s schedule, instance byte) []bar {
 		if strings.IndexByte(p.instances, instance) < 0 {
 			continue
 		}
-		text := [...]string{slow: "slow: answers after 2 s", busy: "503 bursts",
-			cut: "reset after half of the body", down: "503", reduced: "capacity grows back"}[p.fault]
-		bars = append(bars, d.bar(s.at(p.from), s.at(p.to), "fault", text))
+		texts := [...][]string{slow: {"slow: answers after 2 s", "slow"}, busy: {"503s now and then", "503s"},
+			cut: {"reset after half of the body", "reset"}, down: {"503"}, reduced: {"capacity grows back", "weak"}}[p.fault]
+		bars = append(bars, d.bar(s.at(p.from), s.at(p.to), "fault", texts...))
 	}
 	return bars
 }
@@ -151,7 +158,7 @@ func (d *drawing) states(samples []sample, instance int) []bar {
 			i++
 		}
 		if state != "" {
-			bars = append(bars, d.bar(max(0, from), samples[i-1].at, state, ""))
+			bars = append(bars, d.bar(max(0, from), samples[i-1].at, state))
 		}
 	}
 	return bars
@@ -179,7 +186,7 @@ func (d *drawing) waits(e *experiment) panel {
 	share := func(t time.Duration) float64 {
 		return min(1, math.Log(float64(max(t, time.Millisecond))/float64(time.Millisecond))/math.Log(2000))
 	}
-	n := panel{Title: "Time until a call ends, well or badly (95th percentile; logarithmic)"}
+	n := panel{Title: d.fits(float64(d.Right-d.Left), "Time until a call ends, well or badly (95th percentile; logarithmic)", "Time until a call ends (95th percentile)")}
 	for i, label := range []string{"1 ms", "10 ms", "100 ms", "1 s"} {
 		t := time.Duration(math.Pow10(i)) * time.Millisecond
 		n.Ticks = append(n.Ticks, tick{height(share(t)), label})
@@ -272,9 +279,21 @@ func height(share float64) float64 { return tenth(panelHeight * (1 - share)) }
 func tenth(v float64) float64 { return math.Round(10*v) / 10 }
 
 func (d *drawing) x(t time.Duration) float64 {
-	return tenth(plotLeft + (plotRight-plotLeft)*float64(t)/float64(d.span))
+	return tenth(float64(d.Left) + float64(d.Right-d.Left)*float64(t)/float64(d.span))
 }
 
-func (d *drawing) bar(from, to time.Duration, class, text string) bar {
-	return bar{d.x(from), tenth(d.x(to) - d.x(from)), class, text}
+// bar has the first of the texts that fits into it.
+func (d *drawing) bar(from, to time.Duration, class string, texts ...string) bar {
+	width := tenth(d.x(to) - d.x(from))
+	return bar{d.x(from), width, class, d.fits(width, texts...)}
+}
+
+// fits returns the first of the texts that is no wider than width, or "".
+func (d *drawing) fits(width float64, texts ...string) string {
+	for _, text := range texts {
+		if float64(len(text))*letter <= width {
+			return text
+		}
+	}
+	return ""
 }

@@ -20,7 +20,7 @@ const sampleEvery = 100 * time.Millisecond
 type experiment struct {
 	schedule    schedule
 	start       time.Time
-	columns     []*column // plain, naive, belay
+	columns     []*column // plain, naive, careful, belay
 	targets     []string  // names of what belay has a state of
 	turns       bool      // a call goes to one column after the other, not to all
 	samples     []sample
@@ -47,7 +47,7 @@ type loopback struct{ net.Dialer }
 func (loopback) listen() (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:0") }
 
 // stacks are what is compared, in the order of the columns.
-var stacks = []func(base http.RoundTripper, targets []*url.URL) stack{plainStack, naiveStack, belayStack}
+var stacks = []func(base http.RoundTripper, targets []*url.URL) stack{plainStack, naiveStack, carefulStack, belayStack}
 
 // newExperiment starts a set of servers for each column. stop ends them.
 func newExperiment(n network, s schedule, seed uint64) (e *experiment, stop func(), err error) {

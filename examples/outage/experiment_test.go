@@ -106,11 +106,11 @@ func TestCheckIsMet(t *testing.T) {
 		var out strings.Builder
 		printTable(&out, e)
 		results := e.results()
-		if !check(&out, results[0], results[2]) {
+		if !check(&out, named(results, "plain"), named(results, "belay")) {
 			t.Errorf("%+v:\n%s", o, out.String())
 		}
 		// What the columns are there to show.
-		plain, naive := results[0], results[1]
+		plain, naive, careful := named(results, "plain"), named(results, "naive"), named(results, "careful")
 		if got := plain.load.rate(); got < 0.95 || got > 1.05 {
 			t.Errorf("%+v: plain sends %.2f requests per call in the outage, want about 1", o, got)
 		}
@@ -120,13 +120,16 @@ func TestCheckIsMet(t *testing.T) {
 		if naive.recovery >= 0 && naive.recovery < plain.recovery {
 			t.Errorf("%+v: naive recovers after %v, before plain after %v", o, naive.recovery, plain.recovery)
 		}
+		if got := careful.answered.rate(); got < plain.answered.rate()+0.05 || got > named(results, "belay").answered.rate() {
+			t.Errorf("%+v: careful answers %.3f", o, got)
+		}
 		if plain.answered.rate() > 0.8 {
 			t.Errorf("%+v: plain answers %.2f, so the faults do not hurt", o, plain.answered.rate())
 		}
 	}
 }
 
-// Without faults all three answer everything, with one request for each call.
+// Without faults all answer everything, with one request for each call.
 func TestHealthyRun(t *testing.T) {
 	defer func(saved []phase) { phases = saved }(phases)
 	phases = []phase{{down, instances, moment{}, moment{}}, {reduced, instances, moment{}, moment{}}}

@@ -99,7 +99,7 @@ func block(e *experiment, now time.Duration) string {
 		fmt.Fprintf(&b, "%-11s   %7s   %8s ms   %8d /s\n", c.name, percent(s, 0), millis(wait), sent)
 	}
 	if states := states(e); states != "" {
-		fmt.Fprintf(&b, "\nbelay keeps   %s\n", states)
+		fmt.Fprintf(&b, "\nbelay keeps   %s (all: its breaker)\n", states)
 	}
 	return b.String()
 }

@@ -9,7 +9,7 @@ import (
 // staged is an experiment that has come to the fifth second of a hundred, without any servers.
 func staged() *experiment {
 	e := &experiment{schedule: schedule{100 * time.Second, 100}, targets: []string{"A", "B", "C", "D", service}, end: 100 * time.Second}
-	for _, name := range []string{"plain", "naive", "belay"} {
+	for _, name := range []string{"plain", "naive", "careful", "belay"} {
 		c := &column{stack: stack{name: name, layers: "client -> transport"}}
 		c.calls = every(10*time.Millisecond, 0, 4*time.Second, false)
 		c.calls = append(c.calls, every(10*time.Millisecond, 4*time.Second, 4500*time.Millisecond, true)...)
@@ -20,13 +20,13 @@ func staged() *experiment {
 		e.columns = append(e.columns, c)
 	}
 	states := []string{"used", "out", "tried", "", "used"}
-	e.columns[2].states = func() []string { return states }
+	e.columns[3].states = func() []string { return states }
 	e.samples = []sample{{time.Second, []string{"used", "used", "", "", "used"}}, {50 * time.Second, states}, {100 * time.Second, states}}
 	return e
 }
 
 func TestRecent(t *testing.T) {
-	for i, want := range []int{50, 50, 100} {
+	for i, want := range []int{50, 50, 50, 100} {
 		s, median, sent := recent(staged().columns[i], 5*time.Second)
 		if s != (share{want, 100}) && s != (share{want - 1, 99}) && s != (share{want, 101}) || median != time.Millisecond || sent != 3 {
 			t.Errorf("column %d: %v, %v, %d", i, s, median, sent)
@@ -36,7 +36,7 @@ func TestRecent(t *testing.T) {
 
 func TestLine(t *testing.T) {
 	got := line(staged(), 5*time.Second)
-	want := "   5 s  plain   50 %  naive   50 %  belay  100 %  belay: A used, B out, C tried, all used  | A slow"
+	want := "   5 s  plain   50 %  naive   50 %  careful   50 %  belay  100 %  belay: A used, B out, C tried, all used  | A slow"
 	if got != want {
 		t.Errorf("\n%q, want\n%q", got, want)
 	}

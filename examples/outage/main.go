@@ -1,11 +1,11 @@
-// Outage shows what three HTTP clients make of the same failing servers: a plain one, one that retries at once, and one
-// with Belay's transports, all in one run of half a minute.
+// Outage shows what four HTTP clients make of the same failing servers: a plain one, one that retries at once, one with
+// timeouts and back-off as a careful engineer writes it, and one with Belay's transports, all in one run of half a minute.
 //
 //	go run ./examples/outage
 //
-// It starts three identical sets of four HTTP servers on loopback addresses, one for each client, and drives the same
-// load through each client: the same calls at the same moments, each spread over its set by the same round robin, each
-// with a deadline of one second. Then the servers fail: first one by one, until a single good one is left, then all at
+// It starts identical sets of four HTTP servers on loopback addresses, one for each client, and drives the same load
+// through each client: the same calls at the same moments, each with a deadline of one second. All spread their requests
+// over their set by the same round robin, but for Belay, which has a balancer. Then the servers fail: first one by one, until a single good one is left, then all at
 // once, and when they are back they are weak at first.
 //
 // With -url the clients call your own endpoints instead, politely.
@@ -148,7 +148,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if o.check {
 		fmt.Fprintln(stdout)
 		results := e.results()
-		if !check(stdout, results[0], results[2]) {
+		if !check(stdout, named(results, "plain"), named(results, "belay")) {
 			return exitFailed
 		}
 	}
@@ -169,7 +169,7 @@ func conduct(ctx context.Context, o options, out io.Writer) (*experiment, error)
 	}
 	defer stop()
 	calls := poisson(o.seed, o.rate, o.duration)
-	fmt.Fprintf(out, "%d calls in %v (about %v a second, seed %d), the same through each of three clients with four servers each.\n\n",
+	fmt.Fprintf(out, "%d calls in %v (about %v a second, seed %d), the same through each of four clients with four servers each.\n\n",
 		len(calls), o.duration, o.rate, o.seed)
 	e.show(ctx, calls, out)
 	printTable(out, e)

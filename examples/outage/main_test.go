@@ -86,7 +86,7 @@ func TestUnreachableURL(t *testing.T) {
 	if want := "-url " + url + " cannot be reached"; !strings.Contains(stderr.String(), want) {
 		t.Errorf("%q on stderr, want %q", stderr.String(), want)
 	}
-	if want := "297 GET requests at most"; !strings.HasPrefix(out.String(), want) {
+	if want := "298 GET requests at most, in 1m0s, to 1 URL: "; !strings.HasPrefix(out.String(), want) {
 		t.Errorf("%q on stdout, want %q first", out.String(), want)
 	}
 }

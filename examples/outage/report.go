@@ -19,7 +19,7 @@ type page struct {
 	Own         bool // own servers with faults, not the user's URLs
 	Interrupted string
 	Calls       int
-	Targets     int
+	Targets     string
 	Duration    time.Duration
 	Rate        float64
 	Seed        uint64
@@ -27,7 +27,7 @@ type page struct {
 	Heads       []string
 	Rows        [][]string
 	Summary     string
-	Drawing     *drawing
+	Drawings    []*drawing
 }
 
 func (s stack) Name() string   { return s.name }
@@ -35,7 +35,8 @@ func (s stack) Layers() string { return s.layers }
 
 // writeReport writes the run as one self-contained page.
 func writeReport(w io.Writer, o options, e *experiment) error {
-	p := page{Own: len(o.urls) == 0, Duration: o.duration, Rate: o.rate, Seed: o.seed, Targets: len(o.urls), Drawing: draw(e)}
+	p := page{Own: len(o.urls) == 0, Duration: o.duration, Rate: o.rate, Seed: o.seed, Targets: plural(len(o.urls), "URL"),
+		Drawings: []*drawing{draw(e, wide), draw(e, narrow)}}
 	if e.interrupted {
 		p.Interrupted = fmt.Sprintf("%.1f s", e.end.Seconds())
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"io"
 	"net/url"
 	"regexp"
@@ -39,6 +40,7 @@ var outside = regexp.MustCompile(`(?i)<script|<link|<img|<iframe|src=|href=|url\
 
 func TestReport(t *testing.T) {
 	e := staged()
+	e.schedule.total, e.end = usual, usual
 	page := render(t, options{duration: 100 * time.Second, rate: 100, seed: 7}, e)
 	wellFormed(t, page)
 	if found := outside.FindString(page); found != "" {
@@ -46,7 +48,7 @@ func TestReport(t *testing.T) {
 	}
 	for _, want := range []string{
 		"prefers-color-scheme: dark", "-duration 1m40s -rate 100 -seed 7", // how it looks, how to repeat it
-		"slow: answers after 2 s", ">503 bursts<", "reset after half of the body", "capacity grows back", // faults
+		"slow: answers after 2 s", ">503s<", "reset after half of the body", "capacity grows back", // faults
 		"up to three servers fail", "all fail", "all are back, but weak at first", // shades
 		`class="out"`, `class="tried"`, `class="used"`, // states
 		"client -&gt; transport", "load in outage",
@@ -60,8 +62,8 @@ func TestReport(t *testing.T) {
 			t.Errorf("%q in the page", broken)
 		}
 	}
-	if got := strings.Count(page, `<path class="line belay"`); got != 3 {
-		t.Errorf("%d lines for belay, want 3", got)
+	if got := strings.Count(page, `<path class="line belay"`); got != 2*3 {
+		t.Errorf("%d lines for belay, want 3 in each drawing", got)
 	}
 }
 
@@ -95,18 +97,28 @@ func TestReportOfURLs(t *testing.T) {
 }
 
 func TestDrawing(t *testing.T) {
+	for _, width := range []int{wide, narrow} {
+		t.Run(fmt.Sprint(width), func(t *testing.T) { testDrawing(t, width) })
+	}
+}
+
+func testDrawing(t *testing.T, width int) {
 	e := staged()
-	d := draw(e)
-	if d.Bucket < 250*time.Millisecond || len(d.Seconds) < 5 || len(d.Seconds) > 18 {
+	d := draw(e, width)
+	if d.Bucket < 250*time.Millisecond || len(d.Seconds) < 4 || len(d.Seconds) > 18 {
 		t.Errorf("buckets of %v, %d ticks", d.Bucket, len(d.Seconds))
 	}
-	if d.x(0) != plotLeft || d.x(d.span) != plotRight {
+	left, right := float64(d.Left), float64(d.Right)
+	if d.x(0) != left || d.x(d.span) != right || right >= float64(width) {
 		t.Errorf("the time line goes from %v to %v", d.x(0), d.x(d.span))
 	}
 	for _, bars := range [][]bar{d.Shades, d.Faults[0].Bars, d.States[0].Bars} {
 		for _, b := range bars {
-			if b.X < plotLeft || b.X+b.Width > plotRight+0.1 || b.Width <= 0 {
+			if b.X < left || b.X+b.Width > right+0.1 || b.Width <= 0 {
 				t.Errorf("%+v is outside of the drawing", b)
+			}
+			if float64(len(b.Text))*letter > b.Width {
+				t.Errorf("%q does not fit into its bar", b.Text)
 			}
 		}
 	}
@@ -119,7 +131,7 @@ func TestDrawing(t *testing.T) {
 }
 
 func TestPlot(t *testing.T) {
-	d := &drawing{Bucket: time.Second, span: 4 * time.Second}
+	d := &drawing{Left: 84, Right: 985, Bucket: time.Second, span: 4 * time.Second}
 	got := plot(d, "x", []share{{1, 1}, {1, 2}, {0, 0}, {0, 1}}, share.rate).Path
 	if want := "M196.6 0h0L421.9 70M872.4 140h0"; got != want {
 		t.Errorf("%s, want %s", got, want)

@@ -4,16 +4,17 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"time"
 )
 
 // printTable prints what each column is made of, one line of figures for each, what those mean, and the whole in a sentence.
 func printTable(out io.Writer, e *experiment) {
 	printStacks(out, e)
-	fmt.Fprintf(out, "%-6s %9s %9s %9s %9s   %14s   %13s   %s\n",
+	fmt.Fprintf(out, "%-7s %9s %9s %9s %9s   %14s   %13s   %s\n",
 		"", "answered", "p50", "p99", "p99.9", "load in outage", "failed fast", "back after")
 	for _, r := range e.results() {
-		fmt.Fprintf(out, "%-6s %9s %6s ms %6s ms %6s ms   %14s   %13s   %s\n", r.name, percent(r.answered, 1),
+		fmt.Fprintf(out, "%-7s %9s %6s ms %6s ms %6s ms   %14s   %13s   %s\n", r.name, percent(r.answered, 1),
 			millis(r.p50), millis(r.p99), millis(r.p999), times(r.load), count(r.failedFast), back(r))
 	}
 	fmt.Fprint(out, `
@@ -30,14 +31,14 @@ back after      time from the end of the outage until 95 % of the calls succeed,
 // printStacks prints what each column is made of.
 func printStacks(out io.Writer, e *experiment) {
 	for _, c := range e.columns {
-		fmt.Fprintf(out, "%-6s %s\n", c.name, c.layers)
+		fmt.Fprintf(out, "%-7s %s\n", c.name, c.layers)
 	}
 	fmt.Fprintln(out)
 }
 
 // summary puts the outage into one sentence.
 func summary(results []result) string {
-	plain, naive, belay := results[0], results[1], results[2]
+	naive, careful, belay := named(results, "naive"), named(results, "careful"), named(results, "belay")
 	if naive.load.of == 0 {
 		return "The run ended before the outage."
 	}
@@ -47,8 +48,14 @@ func summary(results []result) string {
 		}
 		return back(r) + " to recover"
 	}
-	return fmt.Sprintf("naive: %s load on a dying backend, %s; belay: %s load, %s, and %s of what could be answered (plain: %s).",
-		times(naive.load), recovery(naive), times(belay.load), recovery(belay), percent(belay.answered, 0), percent(plain.answered, 0))
+	return fmt.Sprintf("naive: %s load on a dying backend, %s; belay: %s load, %s, and %s of what could be answered (careful: %s, plain: %s).",
+		times(naive.load), recovery(naive), times(belay.load), recovery(belay),
+		percent(belay.answered, 1), percent(careful.answered, 1), percent(named(results, "plain").answered, 1))
+}
+
+// named returns the result of a column.
+func named(results []result, name string) result {
+	return results[slices.IndexFunc(results, func(r result) bool { return r.name == name })]
 }
 
 func percent(s share, digits int) string {

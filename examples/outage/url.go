@@ -15,9 +15,9 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// mostTries is how many requests a call of each of the stacks sends at worst: one, those of eager, and those of a
-// default retry.Policy. On it rests the promise to the owner of the endpoints, which a gate keeps in any case.
-var mostTries = []int{1, tries, 3}
+// mostTries is how many requests a call of each of the stacks sends at worst: one, those of eager, those of careful, and
+// those of a default retry.Policy. On it rests the promise to the owner of the endpoints, which a gate keeps in any case.
+var mostTries = []int{1, tries, attempts, 3}
 
 // A plan is what drive promises before the first request leaves.
 type plan struct {
@@ -51,9 +51,9 @@ func (p plan) moments() []time.Duration {
 // drive sends the columns' calls, one column after the other, by base to the user's own endpoints.
 func drive(ctx context.Context, base http.RoundTripper, o options, out io.Writer) (*experiment, error) {
 	p := newPlan(o)
-	fmt.Fprintf(out, "%d GET requests at most, in %v, to %d URLs: %d calls, %d through each of three clients.\n"+
+	fmt.Fprintf(out, "%d GET requests at most, in %v, to %s: %d calls, %d through each of four clients.\n"+
 		"Never more than %v requests a second, in bursts of no more than %d. Ctrl-C stops.\n\n",
-		p.requests, o.duration, len(o.urls), p.calls, p.calls/len(mostTries), o.rate, tries)
+		p.requests, o.duration, plural(len(o.urls), "URL"), p.calls, p.calls/len(mostTries), o.rate, tries)
 
 	limiter := newLimiter(o.rate)
 	var left atomic.Int64
@@ -69,15 +69,23 @@ func drive(ctx context.Context, base http.RoundTripper, o options, out io.Writer
 	}
 	e.show(ctx, p.moments(), out)
 	printStacks(out, e)
-	fmt.Fprintf(out, "%-6s %9s %9s %9s %9s   %8s   %13s\n", "", "answered", "p50", "p99", "p99.9", "requests", "failed fast")
+	fmt.Fprintf(out, "%-7s %9s %9s %9s %9s   %8s   %13s\n", "", "answered", "p50", "p99", "p99.9", "requests", "failed fast")
 	for i, r := range e.results() {
 		sent := len(e.columns[i].received()[0])
-		fmt.Fprintf(out, "%-6s %9s %6s ms %6s ms %6s ms   %8d   %13s\n", r.name, percent(r.answered, 1),
+		fmt.Fprintf(out, "%-7s %9s %6s ms %6s ms %6s ms   %8d   %13s\n", r.name, percent(r.answered, 1),
 			millis(r.p50), millis(r.p99), millis(r.p999), sent, count(r.failedFast))
 	}
 	fmt.Fprintf(out, "\nanswered: calls with a status below 400 and a whole body within %v; %d requests were sent in all\n",
 		deadline, int64(p.requests)-max(0, left.Load()))
 	return e, nil
+}
+
+// plural is n things.
+func plural(n int, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return fmt.Sprint(n, " ", thing)
 }
 
 // reach sends one request to each URL and says which do not answer.

@@ -17,9 +17,9 @@ func TestPlanKeepsItsPromise(t *testing.T) {
 		rate            float64
 		calls, requests int
 	}{
-		{time.Minute, 5, 37 * 3, 37*8 + 2},
-		{time.Second, 0.1, 3, 8 + 2}, // one call for each column in any case
-		{time.Minute, 100, 750 * 3, 750*8 + 2},
+		{time.Minute, 5, 27 * 4, 27*11 + 2},
+		{time.Second, 0.1, 4, 11 + 2}, // one call for each column in any case
+		{time.Minute, 100, 545 * 4, 545*11 + 2},
 	} {
 		p := newPlan(options{duration: c.duration, rate: c.rate, urls: targets(t, "http://a.example/", "http://b.example/")})
 		if p.calls != c.calls || p.requests != c.requests {
@@ -60,14 +60,14 @@ func driven(t *testing.T, o options, status int) (e *experiment, sent []time.Dur
 func TestDriveHealthyURLs(t *testing.T) {
 	o := options{duration: time.Minute, rate: 5, urls: targets(t, "http://a.example/x", "https://b.example/y")}
 	e, sent, out := driven(t, o, 204)
-	if !strings.HasPrefix(out, "298 GET requests at most, in 1m0s, to 2 URLs: 111 calls, 37 through each") {
+	if !strings.HasPrefix(out, "299 GET requests at most, in 1m0s, to 2 URLs: 108 calls, 27 through each") {
 		t.Errorf("first words: %.200s", out)
 	}
-	if want := 111 + 2; len(sent) != want || !strings.Contains(out, "113 requests were sent in all") {
+	if want := 108 + 2; len(sent) != want || !strings.Contains(out, "110 requests were sent in all") {
 		t.Errorf("%d requests, want %d:\n%s", len(sent), want, out)
 	}
 	for i, r := range e.results() {
-		if r.calls != 37 || r.answered != (share{37, 37}) || len(e.columns[i].received()[0]) != 37 {
+		if r.calls != 27 || r.answered != (share{27, 27}) || len(e.columns[i].received()[0]) != 27 {
 			t.Errorf("%+v", r)
 		}
 	}
@@ -89,7 +89,7 @@ func TestDriveFailingURLs(t *testing.T) {
 				break
 			}
 		}
-		if status == 301 && len(sent) != 111+1 {
+		if status == 301 && len(sent) != 108+1 {
 			t.Errorf("%d requests: redirects are followed", len(sent))
 		}
 		for _, r := range e.results() {

@@ -37,7 +37,7 @@ type Danger { region: String!, level: Int! }
 // Handler answers GraphQL over POST. A query is at most 4 KB long, five levels deep and
 // has 40 selections, since everybody may ask.
 func Handler(trip *facade.Facade[Question, Trip]) (http.Handler, error) {
-	s, err := graphql.ParseSchema(schema, &query{trip}, graphql.MaxDepth(5), graphql.MaxQueryLength(4<<10))
+	s, err := graphql.ParseSchema(schema, &query{trip}, graphql.MaxDepth(5), graphql.MaxQueryLength(4<<10), graphql.MaxSelections(40))
 	if err != nil {
 		return nil, err
 	}
