@@ -87,14 +87,17 @@ func (s *Store) Position(ctx context.Context) (int64, error) {
 
 // Rebuild makes the view anew, from the first event on.
 func (s *Store) Rebuild(ctx context.Context) error {
-	err := s.write(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `DELETE FROM bookings; DELETE FROM views WHERE name = 'bookings'`)
-		return err
-	})
-	if err != nil {
+	if err := s.forget(ctx); err != nil {
 		return err
 	}
 	return s.CatchUp(ctx)
+}
+
+func (s *Store) forget(ctx context.Context) error {
+	return s.write(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `DELETE FROM bookings; DELETE FROM views WHERE name = 'bookings'`)
+		return err
+	})
 }
 
 // Unfinished is that of [app.Unfinished], as far as the view has come.

@@ -182,22 +182,30 @@ func rows(t *testing.T, s *Store) []domain.Booking {
 }
 
 // TestReadModelCatchesUp: what a view says is what the events say, once it has seen
-// them; four that catch up at the same time count nothing twice.
+// them; eight that catch up at the same time count nothing twice.
 func TestReadModelCatchesUp(t *testing.T) {
 	s := open(t)
 	some(t, s, date, 8)
 	if found := rows(t, s); found != nil {
 		t.Errorf("before it has caught up: %v", found)
 	}
-	var wg sync.WaitGroup
-	for range 4 {
-		wg.Go(func() {
-			if err := s.CatchUp(t.Context()); err != nil {
-				t.Error(err)
-			}
-		})
+	for range 20 {
+		if err := s.forget(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		var wg sync.WaitGroup
+		begin := make(chan struct{})
+		for range 8 {
+			wg.Go(func() {
+				<-begin
+				if err := s.CatchUp(t.Context()); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		close(begin)
+		wg.Wait()
 	}
-	wg.Wait()
 	n, err := (&Nights{Huts: huts, Store: s}).Load(t.Context(), "planura", date)
 	if err != nil {
 		t.Fatal(err)
