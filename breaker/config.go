@@ -122,7 +122,7 @@ func (c Config) withDefaults() Config {
 	c.OpenFor = cmp.Or(c.OpenFor, 5*time.Second)
 	c.MaxOpenFor = cmp.Or(c.MaxOpenFor, max(20*time.Second, c.OpenFor))
 	c.Trials = cmp.Or(c.Trials, 3)
-	c.TrialsNeeded = cmp.Or(c.TrialsNeeded, (2*c.Trials+2)/3)
+	c.TrialsNeeded = cmp.Or(c.TrialsNeeded, c.Trials-c.Trials/3)
 	c.TrialLease = cmp.Or(c.TrialLease, 30*time.Second)
 	c.SlowStart = cmp.Or(c.SlowStart, 5*time.Second)
 	return c

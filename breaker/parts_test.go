@@ -181,3 +181,41 @@ func TestInflightModel(t *testing.T) {
 		}
 	}
 }
+
+// Trials that nobody reports are forgotten some day.
+func TestLostTrialsAreBounded(t *testing.T) {
+	cfg := Config{Trials: 2}.withDefaults()
+	trials := new(trials)
+	for i := range 3 * maxLost {
+		now := time.Duration(i) * cfg.TrialLease
+		for range 2 {
+			if trials.begin(now, &cfg) == 0 {
+				t.Fatal("no place after the lease")
+			}
+		}
+		if trials.begin(now, &cfg) != 0 {
+			t.Fatal("three trials at once")
+		}
+	}
+	if n := len(trials.list); n != 2*maxLost {
+		t.Errorf("%d trials kept", n)
+	}
+	trials.report(1, Failure, true) // forgotten
+	trials.report(trials.last, Success, true)
+	if trials.succeeded != 1 || trials.failed != 0 {
+		t.Errorf("%d succeeded, %d failed", trials.succeeded, trials.failed)
+	}
+}
+
+func TestAllCallsMayBeTrials(t *testing.T) {
+	b := New(Config{Trials: math.MaxInt})
+	if n := b.cfg.TrialsNeeded; n <= 0 || n < math.MaxInt/3*2 {
+		t.Errorf("%d needed", n)
+	}
+	trials := new(trials)
+	for range 10 {
+		if trials.begin(0, &b.cfg) == 0 {
+			t.Error("no place")
+		}
+	}
+}

@@ -165,10 +165,13 @@ func (p *Permit) done(ctx context.Context, o Outcome, retryAfter time.Duration) 
 		return
 	}
 	p.episode = nil
-	if p.seat == 0 && o == Success && e.succeed(p.began) {
-		return
+	switch {
+	case p.seat == 0 && o == Success && e.succeed(p.began):
+	case o == Success && p.seat&(asGood|inSlowStart) == asGood: // it was, and still is
+		e.row.keep()
+	default:
+		e.b.settle(ctx, e, p, o, retryAfter, true)
 	}
-	e.b.settle(ctx, e, p, o, retryAfter, true)
 }
 
 // succeed counts the success of a call that holds nothing, if there is no more to do

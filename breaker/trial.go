@@ -40,7 +40,7 @@ func (t *trials) begin(now time.Duration, cfg *Config) uint32 {
 	if taken >= cfg.Trials {
 		return 0
 	}
-	if len(t.list) >= maxLost*cfg.Trials {
+	if len(t.list)/maxLost >= cfg.Trials {
 		t.list = slices.Delete(t.list, 0, 1)
 	}
 	t.last++
@@ -115,8 +115,9 @@ func (b *Breaker) tried(ctx context.Context, e *episode, p *Permit, o Outcome, d
 		after = current
 	}
 	b.mu.Unlock()
-	b.deliver()
 	if after != nil {
 		b.bad(ctx, after, now, failed)
+		return
 	}
+	b.deliver()
 }

@@ -199,3 +199,29 @@ func TestTrackEndsThoughClosePanics(t *testing.T) {
 		t.Errorf("done called %d times", calls)
 	}
 }
+
+type endFunc func(error)
+
+func (f endFunc) Ended(err error) { f(err) }
+
+// Only a body that was read to its end is complete, and only then the trailers are there.
+func TestComplete(t *testing.T) {
+	for name, tt := range map[string]struct {
+		body io.ReadCloser
+		use  func(io.ReadCloser)
+		want bool
+	}{
+		"read to the end": {newSource("abc", io.EOF), func(b io.ReadCloser) { io.ReadAll(b); b.Close() }, true},
+		"closed early":    {newSource("abc", io.EOF), func(b io.ReadCloser) { b.Close(); io.ReadAll(b) }, false},
+		"broken":          {newSource("abc", errRead), func(b io.ReadCloser) { io.ReadAll(b) }, false},
+	} {
+		var b Body
+		got := !tt.want
+		resp := &http.Response{Body: tt.body}
+		b.Track(resp, endFunc(func(error) { got = b.Complete() }))
+		tt.use(resp.Body)
+		if got != tt.want {
+			t.Errorf("%s: complete: %v", name, got)
+		}
+	}
+}
