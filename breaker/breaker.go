@@ -42,18 +42,18 @@
 // later still counts, so that a breaker closes in front of calls that take longer
 // than that. A result that arrives after the state has changed is not counted.
 //
-// A call may be answered long before it ends, as a stream is: see [Permit.Answered],
-// which is what [Transport] does when good headers arrive. Such a call has succeeded.
-// If its response then breaks off, it has failed, as if it had never been answered
-// well; and if the breaker closed on account of it, the breaker opens again, until it
-// has been closed for as long as it was open.
+// A call may be answered long before it ends, as a stream is. [Permit.Answered] says
+// so, and [Transport] does when good headers arrive. Such a call is a success at once.
+// If its response then breaks off, the success turns into a failure. If the breaker
+// has closed on account of it, the breaker opens again, unless it has been closed for
+// as long as it was open and other calls were good.
 //
 // # What opens it, and how fast
 //
-// Three rules open a breaker, and the first that applies does. Consecutive sees that a
-// busy backend goes down as a whole, AllFailed sees it for those who make few calls,
-// and FailureRate sees that a part of the calls fails. From the moment at which a
-// backend that was well gets ill, with the defaults and so many calls a second:
+// Three rules open a breaker, and one is enough. Consecutive notices that a busy
+// backend goes down as a whole. AllFailed notices it for those who make few calls.
+// FailureRate notices that a part of the calls fails. This is the time from the
+// beginning of a fault until the breaker opens, with the defaults, by calls a second:
 //
 //	what happens                       0.03/s    1/s   10/s  100/s  1,000/s  10,000/s
 //	every call fails                    2m13s     9s   1.9s  200ms     29ms      12ms
@@ -64,18 +64,18 @@
 //	every call takes 2s, Slow: 1s       2m15s     9s   3.9s   2.2s       2s        2s
 //	1 of 3 calls fails                  never  never  never  never    never     never
 //
-// Calls take 10 ms if nothing else is said. A simulation prints this table: go test -v
-// -run Sim ./breaker -full.
+// A call takes 10 ms if nothing else is said. A simulation prints this table: go test
+// -v -run Sim ./breaker -full.
 //
 // # Outcomes
 //
 // The end of a context that the caller cancelled is nobody's failure and is ignored,
 // and so is a refusal by another layer of this process (an error with Rejected()
 // bool). A deadline is a failure, whoever has set it: that is how a backend that never
-// answers looks. [context.Cause] tells the one from the other. A caller who gives a
-// call less time than it usually takes therefore looks like a backend that is down;
-// see the example of Classify for how such a caller marks its calls. A panic and a
-// runtime.Goexit are failures and pass through.
+// answers looks. [context.Cause] tells one from the other. If a caller gives a call less
+// time than it usually takes, the backend therefore looks as if it were down, and a few
+// such calls open the breaker for all: the example of Classify shows how a caller marks
+// them. A panic and a runtime.Goexit are failures and pass through.
 //
 // # Defaults
 //

@@ -19,7 +19,7 @@ type exchange struct {
 	upload *upload // the body of the request, if it is watched
 	resp   *http.Response
 	body   httpbody.Body
-	late   bool    // the headers did not say how it went
+	clean  Outcome // what a clean end means: Default if the headers have said all
 	end    Outcome // that the permit is given back with if user code does not return
 	passed bool    // what came has been passed on to the caller
 }
@@ -47,7 +47,7 @@ func (x *exchange) do() (*http.Response, error) {
 	case o == Failure:
 		x.permit.done(ctx, o, x.retryAfter())
 	case resp.StatusCode == http.StatusSwitchingProtocols,
-		o != Success && !x.late && x.transport.Classify == nil:
+		x.clean == Default && x.transport.Classify == nil:
 		x.permit.done(ctx, o, 0)
 	default:
 		x.end = Default // what was answered stands
@@ -89,18 +89,21 @@ func (x *exchange) broken(resp *http.Response, err error) Outcome {
 }
 
 // headers returns the outcome as far as the headers tell it.
-func (x *exchange) headers() Outcome {
+func (x *exchange) headers() (o Outcome) {
 	if x.upload != nil && x.upload.broken.Load() {
 		return Ignored
 	}
 	if x.transport.Classify != nil {
-		if o := x.transport.Classify(x.resp, nil); o != Default {
-			return o
+		o = x.transport.Classify(x.resp, nil)
+	}
+	if o == Default {
+		if o = byStatus(x.resp.StatusCode); o == Success && saysAtItsEnd(x.resp) {
+			x.clean = Success
+			return Ignored
 		}
 	}
-	o := byStatus(x.resp.StatusCode)
-	if x.late = o == Success && saysAtItsEnd(x.resp); x.late {
-		return Ignored
+	if o == Success {
+		x.clean = Success
 	}
 	return o
 }
@@ -117,8 +120,8 @@ func (x *exchange) Ended(err error) {
 		if end = x.transport.Classify(x.resp, nil); end == Default {
 			end = byStatus(x.resp.StatusCode)
 		}
-	case x.late:
-		end = Success
+	default:
+		end = x.clean
 	}
 }
 

@@ -366,3 +366,33 @@ func TestSlowStartSparesLightClients(t *testing.T) {
 		})
 	}
 }
+
+// Old failures do not come back with a broken stream if responses have ended well
+// since it began.
+func TestGoodResponsesEndTheRow(t *testing.T) {
+	for name, end := range map[string]func(io.ReadCloser){
+		"read":   func(b io.ReadCloser) { io.Copy(io.Discard, b) },
+		"closed": func(b io.ReadCloser) { b.Close() },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			b := breaker.New(breaker.Config{FailureRate: -1, AllFailed: -1})
+			backend := &pipe{status: 503}
+			rt := &breaker.Transport{Base: backend, Breaker: b}
+			for range 19 {
+				get(t, rt, "http://a.test/")
+			}
+			backend.status = 200
+			broken, _ := get(t, rt, "http://a.test/")
+			backend.length = time.Millisecond
+			resp, err := get(t, rt, "http://a.test/")
+			if err != nil {
+				t.Fatal(err)
+			}
+			end(resp.Body)
+			io.Copy(io.Discard, broken.Body)
+			if s := b.Stats(); s.State != breaker.Closed || s.InARow != 1 {
+				t.Errorf("%s: %v, %d in a row, want the one that broke off", name, s.State, s.InARow)
+			}
+		})
+	}
+}

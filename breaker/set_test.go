@@ -294,3 +294,33 @@ func TestSetDoesNotCopyItself(t *testing.T) {
 		t.Errorf("%.0f bytes for a new key among 20,000, %.0f among 100", many, few)
 	}
 }
+
+// While a Set grows, a key has one breaker all the time.
+func TestSetGrowsConcurrently(t *testing.T) {
+	const keys = 3000
+	s := NewSet(SetConfig[int]{MaxKeys: keys, Config: func(int) Config { return Config{Name: "one of many"} }})
+	var got [4][keys]*Breaker
+	var wg sync.WaitGroup
+	for g := range got {
+		wg.Go(func() {
+			for i := range keys {
+				k := (i*(2*g+1) + g) % keys
+				got[g][k] = s.Get(k)
+				if s.Get(0) == nil {
+					t.Error("no breaker")
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for k := range keys {
+		for g := range got {
+			if b := got[g][k]; b != nil && b != s.Get(k) {
+				t.Fatalf("key %d has had two breakers", k)
+			}
+		}
+	}
+	if s.Len() != keys {
+		t.Errorf("%d breakers", s.Len())
+	}
+}
