@@ -165,8 +165,8 @@ func New(cfg Config) *Breaker {
 }
 
 // Do calls op unless b refuses, which returns an [*Error] without calling it.
-// Otherwise op's value and error come back unchanged: a value beside an error is
-// op's to close.
+// Otherwise op's value and error come back unchanged. Callers do not look at a value
+// beside an error, so op closes it.
 func Do[T any](ctx context.Context, b *Breaker, op func(context.Context) (T, error)) (T, error) {
 	e := b.current.Load()
 	if e.path.Load() == refuse {
