@@ -104,15 +104,20 @@ type places Bulkhead
 
 func (p *places) Answered(uint64, Outcome) {}
 
-func (p *places) Done(lease uint64) { (*Bulkhead)(p).release(int64(lease)) }
+func (p *places) Done(lease uint64) {
+	b := (*Bulkhead)(p)
+	if free := b.free.Add(int64(lease)); free < -queued/2 || free > b.limit.Load() {
+		b.released(int64(lease), free)
+	}
+}
 
 func (b *Bulkhead) permit(n int) Permit { return Permit{owner: (*places)(b), lease: uint64(n)} }
 
-func (b *Bulkhead) release(n int64) {
-	free := b.free.Add(n)
+// released serves those that wait, if any do.
+func (b *Bulkhead) released(n, free int64) {
 	if free < -queued/2 {
 		b.line.serve()
-	} else if free > b.limit.Load() {
+	} else {
 		b.surplus(n)
 	}
 }
@@ -203,7 +208,7 @@ func (b *Bulkhead) granted(ctx context.Context, n int, since time.Time) Permit {
 		told := false
 		defer func() {
 			if !told {
-				b.release(int64(n))
+				(*places)(b).Done(uint64(n))
 			}
 		}()
 		b.observe.waited(ctx, n, since, nil)

@@ -74,9 +74,12 @@ type observer struct {
 
 // decided tells of a decision that was made without waiting.
 func (o *observer) decided(n int, ok bool) {
-	if o.tell == nil {
-		return
+	if o.tell != nil {
+		o.tellDecision(n, ok)
 	}
+}
+
+func (o *observer) tellDecision(n int, ok bool) {
 	e := Event{Kind: Admitted, Name: o.name, N: n}
 	if !ok {
 		e.Kind, e.Cause = Refused, ErrLimited

@@ -95,6 +95,8 @@ func (p *Permit) wantsAnswer() bool {
 // returned tells the owner how an operation has ended.
 func (p *Permit) returned(ctx context.Context, err error) {
 	if p.wantsAnswer() {
-		p.Answered(p.Outcome(ctx, err))
+		p.tell(ctx, err)
 	}
 }
+
+func (p *Permit) tell(ctx context.Context, err error) { p.Answered(p.Outcome(ctx, err)) }
