@@ -12,9 +12,9 @@ import (
 // second and one per minute. It takes a token of each at one moment, or of none, and
 // so spends nothing while it waits. Its Wait has the errors of [Limiter.Wait].
 //
-// Calls that wait here queue among themselves, 1024 at most. They hold no place in
-// the queues of the single limiters, so that one limit that is used up does not hold
-// up calls that only the others apply to; while calls wait there, these come first.
+// Calls that wait here have a queue of their own, of 1024 at most. They hold no place in
+// the queues of the single limiters, so that a limit that is used up does not delay calls
+// that only the others apply to. Calls that wait for a single limiter come first.
 func All(limiters ...*Limiter) Waiter {
 	a := &all{line: line{places: 1024}}
 	for _, l := range limiters {

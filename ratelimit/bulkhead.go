@@ -1,56 +1,21 @@
 package ratelimit
 
 import (
-	"cmp"
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"math"
 	"sync/atomic"
 	"time"
 )
 
-// BulkheadConfig describes a [Bulkhead].
-type BulkheadConfig struct {
-	// Name is what the limit is called in events, errors and statistics.
-	Name string
-	// Limit is the number of places, and so of calls of weight 1 that may be under
-	// way at once. It is required.
-	Limit int
-	// Queue is how many calls may wait; those that would be one more are refused.
-	// 0 means as many as there are places, negative: none. A queue evens out what
-	// comes unevenly; one that is much longer only makes every call late.
-	Queue int
-
-	// Observe is told of each decision, in the goroutine and with the context of the
-	// call that it was about; for calls without one, [context.Background].
-	Observe func(context.Context, Event) `json:"-"`
-}
-
-// Validate reports everything that is wrong with c, or nil.
-func (c BulkheadConfig) Validate() error {
-	var errs []error
-	if c.Limit < 1 || c.Limit > maxPlaces {
-		errs = append(errs, fmt.Errorf("ratelimit: BulkheadConfig.Limit is %d, want 1 to %d", c.Limit, maxPlaces))
-	}
-	errs = append(errs, validQueue("BulkheadConfig", c.Queue))
-	return errors.Join(errs...)
-}
-
-func (c BulkheadConfig) withDefaults() BulkheadConfig {
-	c.Queue = cmp.Or(c.Queue, min(c.Limit, maxQueue))
-	return c
-}
-
 // A Bulkhead limits how many calls are under way at once, so that one slow backend
 // cannot use up what all calls share. It is safe for concurrent use, starts no
 // goroutine, and needs no Close. A nil *Bulkhead has no limit. Make it with
 // [NewBulkhead].
 //
-// Calls may weigh more than one place. Those that wait are served in the order of
-// their coming, those of [LowPriority] after the others; a heavy call at the head
-// is not passed by lighter ones of its kind.
+// A call may take more than one place. Calls that wait are served in the order in
+// which they came, those of [LowPriority] after the others. A call that waits for
+// many places is not passed by later calls of its priority that need fewer.
 type Bulkhead struct {
 	free    atomic.Int64 // places; less queued while calls wait
 	limit   atomic.Int64 // never less than what is free; changes with line.mu held
@@ -148,8 +113,9 @@ func (b *Bulkhead) Allow() (Permit, error) {
 	return b.AllowN(1)
 }
 
-// AllowN is [Bulkhead.Allow] for a call that takes n places, and [ErrTooLarge] if
-// there are not as many at all. No places are always free; a negative n panics.
+// AllowN is [Bulkhead.Allow] for a call that takes n places. It returns an [*Error] with
+// [ErrTooLarge] if the Bulkhead has fewer places. A call for no places is always let
+// through; a negative n panics.
 func (b *Bulkhead) AllowN(n int) (Permit, error) {
 	if check(n); b == nil || n == 0 {
 		return Permit{}, nil
@@ -177,7 +143,7 @@ func (b *Bulkhead) Acquire(ctx context.Context) (Permit, error) {
 }
 
 // AcquireN is [Bulkhead.Acquire] for a call that takes n places. It returns an
-// [*Error] with [ErrTooLarge] if there are not as many at all; a negative n panics.
+// [*Error] with [ErrTooLarge] if the Bulkhead has fewer places; a negative n panics.
 func (b *Bulkhead) AcquireN(ctx context.Context, n int) (Permit, error) {
 	if check(n); b == nil {
 		return Permit{}, unlimited(ctx)
@@ -217,9 +183,9 @@ func (b *Bulkhead) granted(ctx context.Context, n int, since time.Time) Permit {
 	return b.permit(n)
 }
 
-// SetLimit changes the number of places. If it is lowered, the calls under way go on,
-// and calls that wait for more places than there are now are refused when their turn
-// comes. It panics if limit is less than 1, or b is nil.
+// SetLimit changes the number of places. If it is lowered, the calls under way go on.
+// A call that waits for more places than there are now is refused when its turn comes.
+// SetLimit panics if limit is less than 1, or b is nil.
 func (b *Bulkhead) SetLimit(limit int) {
 	if b == nil {
 		panic("ratelimit: a nil *Bulkhead has no limit to change; make one with NewBulkhead")
@@ -253,7 +219,7 @@ func (s BulkheadStats) LogValue() slog.Value {
 		slog.Int("limit", s.Limit), slog.Int("in_use", s.InUse), slog.Int("waiting", s.Waiting))...)
 }
 
-// Stats returns a snapshot. That of a nil *Bulkhead has no limit and nothing else.
+// Stats returns a snapshot. That of a nil *Bulkhead says only that it has no limit.
 func (b *Bulkhead) Stats() BulkheadStats {
 	if b == nil {
 		return BulkheadStats{Limit: math.MaxInt}

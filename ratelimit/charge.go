@@ -5,16 +5,17 @@ import (
 	"time"
 )
 
-// A Charge is an estimate that was paid for a call whose cost shows only afterwards,
-// as with APIs that are billed by tokens. Make it with [Limiter.Charge].
+// A Charge is an estimate, in tokens, that was paid for a call. Its actual cost is known
+// only afterwards, as with APIs that bill by tokens. Make it with [Limiter.Charge].
 type Charge struct {
 	limiter *Limiter // nil: nothing to settle
 	n       int
 	receipt receipt
 }
 
-// Charge waits for n tokens as [Limiter.WaitN] does; n is an estimate. What it
-// returns is to be settled when the actual cost is known, and stands if it never is.
+// Charge waits for n tokens as [Limiter.WaitN] does, and has its errors; n is an
+// estimate. Settle the Charge when the actual cost is known. Without that the estimate
+// stands. A Charge that comes with an error is empty: to settle it does nothing.
 func (l *Limiter) Charge(ctx context.Context, n int) (Charge, error) {
 	if l == nil || n <= 0 || ctx.Err() != nil {
 		if err := l.WaitN(ctx, n); err != nil {
@@ -40,12 +41,12 @@ func (l *Limiter) Charge(ctx context.Context, n int) (Charge, error) {
 	return Charge{l, n, r}, nil
 }
 
-// Settle corrects the estimate. If actual is more, the difference is owed: nothing is
-// let through until it has flowed in. If it is less, the difference is given back,
-// except for what would have overflowed the bucket since: a bucket that takes longer
-// to fill than a call takes to end gets back all of it, one whose limit was changed
-// meanwhile nothing. A charge is settled once; further calls on the same variable do
-// nothing. A negative actual panics.
+// Settle corrects the estimate. If actual is more, the difference is owed: no call is
+// let through until it has flowed in. If actual is less, the difference is given back,
+// except for what would have overflowed the bucket since. A bucket that takes longer to
+// fill than the call took gets all of it back. A bucket whose limit has changed
+// meanwhile gets nothing. Only the first Settle on a variable counts. A negative actual
+// panics.
 func (c *Charge) Settle(actual int) {
 	check(actual)
 	l := c.limiter

@@ -6,16 +6,17 @@ import (
 	"strings"
 )
 
-// ClientIP returns a function that gives the key of a request's client: its address
-// or, for IPv6, the /64 that the address is in, since that is what one client has.
+// ClientIP returns a function that gives the key of a request's client. It is the
+// client's address or, for IPv6, the first address of its /64, since one client has all
+// of a /64.
 //
-// The client is the peer of the connection unless that is a trusted proxy, one whose
-// address is in a prefix given here. Then it is the last address in X-Forwarded-For
-// that is not of a trusted proxy. What stands before it is for anyone to invent, and
-// so is the whole field if no proxy is trusted.
+// The client is the peer of the connection, unless the peer is a trusted proxy: one
+// whose address is in a prefix given here. Then the client is the last address in
+// X-Forwarded-For that is not of a trusted proxy. Anyone can invent what stands before
+// that address, and the whole field if no proxy is trusted.
 //
-// The key is the zero Addr, and so the same for all, if the peer has no IP address, as
-// over a Unix socket.
+// If the peer has no IP address, as over a Unix socket, the key is the zero Addr, and
+// the same for all.
 func ClientIP(trusted ...netip.Prefix) func(*http.Request) netip.Addr {
 	isTrusted := func(a netip.Addr) bool {
 		for _, p := range trusted {

@@ -22,19 +22,19 @@ type Config struct {
 	// tokens is whole nanoseconds, rounded up. A rate that this lowers by more than
 	// 1 % is not valid; all rates up to 10 million are. Limit bytes in KiB.
 	Rate rate.Limit
-	// Burst is the number of tokens that can be saved up, and so the most that can
-	// be taken at once. 0 means 1.
+	// Burst is how many tokens the bucket holds, and so how many can be taken at
+	// once. 0 means 1.
 	Burst int
-	// StartEmpty begins without tokens, so that a fleet that is restarted does not
-	// begin with a burst of each.
+	// StartEmpty says that the bucket is empty at first. Without it, each process of
+	// a fleet that restarts begins with a burst.
 	StartEmpty bool
 
-	// Queue is how many calls may wait; those that would be one more are refused.
-	// 0 means 1024; negative: none.
+	// Queue is how many calls may wait; one more is refused. 0 means 1024, negative
+	// means none.
 	Queue int
 
-	// Observe is told of each decision, in the goroutine and with the context of the
-	// call that it was about; for calls without one, [context.Background].
+	// Observe is told of each decision. It is called in the goroutine of the call,
+	// with the context of the call or, where there is none, [context.Background].
 	Observe func(context.Context, Event) `json:"-"`
 }
 
@@ -49,7 +49,7 @@ func validTerms(of string, r rate.Limit, burst int) error {
 		errs = append(errs, fmt.Errorf("ratelimit: %s.Rate is %v, want more than 0", of, r))
 	}
 	if kept := rate.Limit(float64(time.Second) / float64(interval(r))); r > 0 && r != rate.Inf && kept < r*0.99 {
-		errs = append(errs, fmt.Errorf("ratelimit: %s.Rate is %v, which whole nanoseconds between tokens make %v; use that, or count in larger units", of, r, kept))
+		errs = append(errs, fmt.Errorf("ratelimit: %s.Rate is %v, which would be kept as %v, since the time between tokens is whole nanoseconds; use that rate, or count in larger units", of, r, kept))
 	}
 	if burst < 0 {
 		errs = append(errs, fmt.Errorf("ratelimit: %s.Burst is %d, want 1 or more, or 0 for 1", of, burst))
@@ -82,12 +82,12 @@ type KeyedConfig[K comparable] struct {
 	// Rate is the number of tokens per second for each key. It is required unless
 	// For is set. See [Config].
 	Rate rate.Limit
-	// Burst is the number of tokens that can be saved up for each key. 0 means 1.
+	// Burst is how many tokens the bucket of each key holds. 0 means 1.
 	Burst int
 	// For gives the limit of a key instead. Its types are those of
 	// golang.org/x/time/rate. It is called on every use of the key and must be fast.
-	// A rate of 0 or less lets nothing through, a burst below 1 is 1; rates are
-	// rounded down to whole nanoseconds between two tokens.
+	// A rate of 0 or less lets nothing through. A burst below 1 means 1. A rate is
+	// lowered until the time between two tokens is whole nanoseconds.
 	//
 	// It may answer differently at any time. A key whose limit is raised is in debt
 	// for no longer than its new bucket takes to fill. Calls that wait for it learn
@@ -95,22 +95,22 @@ type KeyedConfig[K comparable] struct {
 	For func(K) (limit rate.Limit, burst int) `json:"-"`
 
 	// MaxKeys is how many keys are remembered, in about 45 bytes each. A key whose
-	// bucket is full need not be remembered and goes first. If another must go, a
+	// bucket is full is forgotten first: it loses nothing. If another key must go, a
 	// small record of its debt stays, so that nobody gets a fresh bucket by being
-	// forgotten. A key that is new may share such a record, and then begins with
-	// fewer tokens or none. That begins when more than about MaxKeys*Rate new keys
-	// come in a second: 655 with 65,536 keys and a token every 100 s.
+	// forgotten. A new key may share such a record, and then begins with fewer tokens
+	// or with none. This happens if more than about MaxKeys*Rate new keys come in a
+	// second: 655 with 65,536 keys and a token every 100 s.
 	//
 	// 0 means as many as new keys come while a bucket fills, if 1,000 come in a
 	// second: 1000*Burst/Rate, but at least 65,536 and at most 1,048,576.
 	MaxKeys int
 
-	// Queue is how many calls may wait for each key; those that would be one more are
-	// refused. 0 means 1024; negative: none.
+	// Queue is how many calls may wait for each key; one more is refused. 0 means
+	// 1024, negative means none.
 	Queue int
 
-	// Observe is told of each decision, in the goroutine and with the context of the
-	// call that it was about; for calls without one, [context.Background].
+	// Observe is told of each decision. It is called in the goroutine of the call,
+	// with the context of the call or, where there is none, [context.Background].
 	Observe func(context.Context, Event) `json:"-"`
 }
 
@@ -144,3 +144,35 @@ const (
 	minKeys = 1 << 16
 	maxKeys = 1 << 20
 )
+
+// BulkheadConfig describes a [Bulkhead].
+type BulkheadConfig struct {
+	// Name is what the limit is called in events, errors and statistics.
+	Name string
+	// Limit is the number of places, and so of calls of weight 1 that may be under
+	// way at once. It is required.
+	Limit int
+	// Queue is how many calls may wait; one more is refused. 0 means as many as there
+	// are places, negative means none. A queue of that length evens out calls that
+	// come unevenly. A much longer one only makes every call late.
+	Queue int
+
+	// Observe is told of each decision. It is called in the goroutine of the call,
+	// with the context of the call or, where there is none, [context.Background].
+	Observe func(context.Context, Event) `json:"-"`
+}
+
+// Validate reports everything that is wrong with c, or nil.
+func (c BulkheadConfig) Validate() error {
+	var errs []error
+	if c.Limit < 1 || c.Limit > maxPlaces {
+		errs = append(errs, fmt.Errorf("ratelimit: BulkheadConfig.Limit is %d, want 1 to %d", c.Limit, maxPlaces))
+	}
+	errs = append(errs, validQueue("BulkheadConfig", c.Queue))
+	return errors.Join(errs...)
+}
+
+func (c BulkheadConfig) withDefaults() BulkheadConfig {
+	c.Queue = cmp.Or(c.Queue, min(c.Limit, maxQueue))
+	return c
+}

@@ -83,8 +83,8 @@ func (e *Error) Timeout() bool {
 	return ok && t.Timeout() || e.Cause == ErrDeadline
 }
 
-// RetryAfter returns how long it would have taken, at the time of the refusal, until
-// the call was let through; 0 if that is not known.
+// RetryAfter returns after what time, from the refusal on, the call would have been let
+// through. It is 0 if that is not known.
 func (e *Error) RetryAfter() time.Duration { return e.after }
 
 // LogValue implements [slog.LogValuer]. It shows only what applies.

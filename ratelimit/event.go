@@ -41,8 +41,8 @@ type Event struct {
 	N int
 	// Waited is how long the call has waited in the queue.
 	Waited time.Duration
-	// Cause is why the call was refused. It is ErrLimited where a call that does not
-	// wait was refused for the moment.
+	// Cause is why the call was refused, as in an [Error]. It is ErrLimited if a
+	// Limiter or a Keyed refused a call that does not wait.
 	Cause error
 }
 

@@ -66,8 +66,8 @@ func (k *Keyed[K]) Allow(key K) bool {
 	return ok
 }
 
-// Take takes n tokens for key if they are there, and tells how things stand then. No
-// tokens are always there; a negative n panics.
+// Take takes n tokens for key if they are there, and says how the limit stands then. A
+// call for no tokens is always let through; a negative n panics.
 func (k *Keyed[K]) Take(key K, n int) Decision {
 	if check(n); k == nil {
 		return Decision{OK: true, Remaining: math.MaxInt, Burst: math.MaxInt}

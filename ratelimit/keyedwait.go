@@ -13,12 +13,12 @@ type keyQueue struct {
 	used  int   // calls that are in line, or on their way there or back; guarded by shard.mu
 }
 
-// Wait blocks until a call for key may be made. It returns an [*Error] as
-// [Limiter.Wait] does; the calls for each key wait in a queue of their own.
+// Wait blocks until a call for key may be made. It returns the errors of [Limiter.Wait].
+// The calls for each key wait in a queue of their own.
 func (k *Keyed[K]) Wait(ctx context.Context, key K) error { return k.WaitN(ctx, key, 1) }
 
-// WaitN blocks until there are n tokens for key, and takes them. It returns an
-// [*Error] as [Limiter.WaitN] does. No tokens are always there; a negative n panics.
+// WaitN blocks until there are n tokens for key, and takes them. It returns the errors
+// of [Limiter.WaitN]. A call for no tokens is always let through; a negative n panics.
 func (k *Keyed[K]) WaitN(ctx context.Context, key K, n int) error {
 	if check(n); k == nil {
 		return unlimited(ctx)

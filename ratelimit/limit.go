@@ -9,15 +9,15 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// SetLimit changes the rate. The tokens stay; the calls that wait are served at the
-// new rate. It panics if rate is not valid, as [New] does, or l is nil.
+// SetLimit changes the rate. The tokens stay, and calls that wait are served at the new
+// rate. SetLimit panics if limit is not valid, as [New] does, or l is nil.
 func (l *Limiter) SetLimit(limit rate.Limit) {
 	l.change(func(cfg *Config) { cfg.Rate = limit })
 }
 
-// SetBurst changes how many tokens can be saved up. The tokens stay as far as there
-// is room for them. It panics if burst is less than 1 or not valid, as [New] does,
-// or l is nil. Calls that wait for more than burst are refused when their turn comes.
+// SetBurst changes how many tokens the bucket holds. The tokens stay, as far as there is
+// room for them. A call that waits for more than burst is refused when its turn comes.
+// SetBurst panics if burst is less than 1 or not valid, as [New] does, or l is nil.
 func (l *Limiter) SetBurst(burst int) {
 	l.change(func(cfg *Config) { cfg.Burst = cmp.Or(burst, -1) })
 }
@@ -43,8 +43,8 @@ func (l *Limiter) replace(change func(*Config)) {
 	l.line.serveLocked()
 }
 
-// Tokens returns how many tokens there are. It is negative while a [Charge] that
-// turned out higher is paid off.
+// Tokens returns how many tokens there are. The number is negative while there is a debt
+// from a [Charge] that cost more than its estimate.
 func (l *Limiter) Tokens() float64 {
 	if l == nil {
 		return math.Inf(1)
@@ -65,7 +65,7 @@ func (l *Limiter) Limit() rate.Limit {
 	return l.bucket.Load().limit
 }
 
-// Burst returns how many tokens can be saved up.
+// Burst returns how many tokens the bucket holds.
 func (l *Limiter) Burst() int {
 	if l == nil {
 		return math.MaxInt

@@ -23,8 +23,8 @@ import (
 // All responses get the fields that [Decision.WriteHeader] sets; the handler may still
 // change them. For another answer than a line of text, call WriteHeader yourself.
 //
-// To try a limit without enforcing it, take returns Decision{OK: true} whatever the
-// limiter's decision is, and reports that.
+// To try a limit without enforcing it, let take report the limiter's decision and
+// return Decision{OK: true}.
 func Middleware(take func(*http.Request) Decision) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -41,11 +41,13 @@ func Middleware(take func(*http.Request) Decision) func(http.Handler) http.Handl
 
 // ConcurrencyMiddleware returns a wrapper for the handlers of a server, as [Middleware]
 // does. It limits how many requests are under way at once. A request that a refuses is
-// answered with 503 Service Unavailable and a Retry-After field: that of the error if
-// it has one, or else a second. Its place is free again when its handler has returned.
+// answered with 503 Service Unavailable and a Retry-After field: the time that the error
+// gives, or one second. The place of a request is free again when its handler has
+// returned.
 //
-// A request that was answered is a Success to a, unless its client has left before, or
-// its deadline has passed; a panic says nothing.
+// A limit that learns is told Success when the handler returns, Ignored if the client
+// has left by then, and Failure if the request's deadline has passed. A panic tells it
+// nothing.
 func ConcurrencyMiddleware(a Acquirer) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -72,9 +74,10 @@ func ConcurrencyMiddleware(a Acquirer) func(http.Handler) http.Handler {
 //   - RateLimit-Policy and RateLimit (draft-ietf-httpapi-ratelimit-headers-11), which
 //     tell what the limit is and what is left, unless the Decision is of no limit.
 //
-// It adds to what other limits have said. A policy is called Name or, without one,
-// "default"; a number tells it from another of the same name. Times are in whole
-// seconds, rounded up. Call it before the WriteHeader of the response.
+// Fields that other limits have set stay, and get one more item. The item is called
+// Name or, without one, "default"; a number tells it from another of the same name.
+// Times are in whole seconds, rounded up. Call it before the WriteHeader of the
+// [http.ResponseWriter].
 func (d Decision) WriteHeader(h http.Header) {
 	if !d.OK && d.RetryAfter > 0 {
 		after := seconds(d.RetryAfter)

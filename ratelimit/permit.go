@@ -2,9 +2,9 @@ package ratelimit
 
 import "context"
 
-// An Acquirer lets a call be made and lasts as long as the call does, or returns why
-// the call must not be made. A [*Bulkhead] is one. An Acquirer of your own returns
-// what [NewPermit] makes.
+// An Acquirer gives a call leave for as long as it lasts, or returns why the call must
+// not be made. A [*Bulkhead] is one. An Acquirer of your own makes its Permits with
+// [NewPermit].
 type Acquirer interface {
 	Acquire(context.Context) (Permit, error)
 }
@@ -12,12 +12,12 @@ type Acquirer interface {
 // An Owner has given a [Permit], and gets it back. Its methods are called by the
 // goroutines of the calls, and must be safe for concurrent use.
 //
-// An Owner that also has a method
+// An Owner may also have a method
 //
 //	Classify(ctx context.Context, err error) Outcome
 //
-// is asked by it what the error of a call means, before the rules of [Permit.Outcome]
-// decide.
+// It says what the error of a call means. Default leaves it to the rules of
+// [Permit.Outcome].
 type Owner interface {
 	// Answered says how a call was answered. It comes at most once for each Permit,
 	// before Done, and the Outcome is never Default.
@@ -26,9 +26,9 @@ type Owner interface {
 	Done(lease uint64)
 }
 
-// A Permit is leave for a call that is under way. Its zero value is one for a call
-// that no limit applies to. It must not be copied after the first use; go vet reports
-// copies. It is not safe for concurrent use.
+// A Permit is leave for a call that is under way. The zero Permit is for a call that no
+// limit applies to. A Permit must not be copied; go vet reports copies. It is not safe
+// for concurrent use.
 type Permit struct {
 	_        noCopy
 	owner    Owner // nil: given back, or nothing to give back
@@ -47,7 +47,7 @@ func (*noCopy) Unlock() {}
 func NewPermit(owner Owner, lease uint64) Permit { return Permit{owner: owner, lease: lease} }
 
 // Done says that the call has ended, and gives its place to those that wait. Further
-// calls on the same variable do nothing. A copy that is done as well is a mistake: a
+// calls on the same variable do nothing. Done on a copy as well is a mistake: a
 // [Bulkhead] panics when more places come back than it has given.
 func (p *Permit) Done() {
 	if o := p.owner; o != nil {

@@ -74,7 +74,7 @@ import (
 // starts no goroutine, and needs no Close. A nil *Limiter has no limit. Make it
 // with [New].
 //
-// To take no tokens is always allowed; to take a negative number panics.
+// A call for no tokens is always let through; one for a negative number panics.
 type Limiter struct {
 	epoch   time.Time
 	bucket  atomic.Pointer[bucket]
@@ -132,13 +132,13 @@ func (l *Limiter) AllowN(t time.Time, n int) bool {
 	return ok
 }
 
-// Wait blocks until a call may be made. It returns an [*Error] at once if that
-// would be after the deadline of ctx or the queue is full, and when ctx ends first.
+// Wait blocks until a call may be made. It returns an [*Error] at once if that would be
+// after the deadline of ctx, or if the queue is full. It also returns one when ctx ends
+// before the call may be made.
 func (l *Limiter) Wait(ctx context.Context) error { return l.WaitN(ctx, 1) }
 
-// WaitN blocks until there are n tokens, and takes them. It returns an [*Error] at
-// once if n is more than Burst, if it would take longer than to the deadline of ctx,
-// or if the queue is full, and when ctx ends first.
+// WaitN blocks until there are n tokens, and takes them. It returns the errors of
+// [Limiter.Wait], and at once one with [ErrTooLarge] if n is more than Burst.
 func (l *Limiter) WaitN(ctx context.Context, n int) error {
 	if check(n); l == nil {
 		return unlimited(ctx)
@@ -170,8 +170,8 @@ func (l *Limiter) queue(ctx context.Context, w *waiter) error {
 	return err
 }
 
-// A Decision is the answer to a call that does not wait, with what there is to know
-// about it.
+// A Decision is the answer to a call that does not wait, and says how the limit stands
+// after it.
 type Decision struct {
 	// Name is that of the limit, as its Config has it.
 	Name string
@@ -179,20 +179,19 @@ type Decision struct {
 	OK bool
 	// Remaining is the number of tokens left.
 	Remaining int
-	// RetryAfter is how long the tokens would have had to be waited for. It is 0 if
-	// OK, and if there will never be as many.
+	// RetryAfter is the time until the tokens will be there. It is 0 if OK, and if
+	// there will never be so many.
 	RetryAfter time.Duration
-	// ResetAfter is how long it would take, without further calls, until the bucket
-	// is full.
+	// ResetAfter is the time until the bucket is full, if no further calls come.
 	ResetAfter time.Duration
 
-	// Burst is how many tokens the bucket holds, and Window the time in which as
-	// many flow in; 0 if there is no limit.
+	// Burst is how many tokens the bucket holds, and Window the time in which so many
+	// flow in. Window is 0 if there is no limit.
 	Burst  int
 	Window time.Duration
 }
 
-// Take takes n tokens if they are there, and tells how things stand then.
+// Take takes n tokens if they are there, and says how the limit stands then.
 func (l *Limiter) Take(n int) Decision {
 	check(n)
 	if l == nil {
