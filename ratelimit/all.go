@@ -46,7 +46,7 @@ func (a *all) Wait(ctx context.Context) (err error) {
 		err = a.line.wait(ctx, &waiter{n: 1})
 	}
 	for _, l := range a.limiters {
-		l.observe.waited(ctx, 1, since, err)
+		l.waitedFor(ctx, 1, since, err)
 	}
 	return err
 }

@@ -90,6 +90,27 @@ func TestAllRollsBack(t *testing.T) {
 	})
 }
 
+// Those that wait for a limit and others learn when a token comes back to it in that way.
+func TestAllLearnsOfRollBacks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first, last := New(Config{Rate: rate.Every(time.Hour), StartEmpty: true}), New(Config{Rate: 1})
+		start := time.Now()
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if err := All(first).Wait(t.Context()); err != nil || time.Since(start) != time.Minute {
+				t.Errorf("%v after %v", err, time.Since(start))
+			}
+		})
+		time.Sleep(time.Minute)
+		first.bucket.Load().fullAt.Store(0) // a token of which nobody was told
+		a := &all{limiters: []*Limiter{first, last, last}}
+		if after := a.take(time.Now()); after != time.Second {
+			t.Errorf("again after %v, want 1s", after)
+		}
+		wg.Wait()
+	})
+}
+
 // Together or not at all, whoever else takes at the same time.
 func TestAllConcurrently(t *testing.T) {
 	limits := make([]*Limiter, 3)

@@ -60,10 +60,27 @@ func (t *terms) next(fullAt, now time.Duration, n int) (next, after time.Duratio
 	return next, next - now - t.full
 }
 
-// A bucket is the state of a limit: its terms, and the time at which it will be full.
+// A bucket is the state of a limit: its terms, the time at which it will be full, and
+// how many calls have come to it. The counts share the cache line that every call writes.
 type bucket struct {
 	terms
-	fullAt atomic.Int64 // in ns after the limiter's epoch
+	fullAt  atomic.Int64 // in ns after the limiter's epoch
+	calls   atomic.Uint64
+	refused atomic.Uint64
+}
+
+// closed is what the counts of a bucket begin with when another has replaced it: what
+// comes late is counted by the limiter.
+const closed = 1 << 63
+
+// count counts a call that has come to b.
+func (l *Limiter) count(b *bucket, ok bool) {
+	switch {
+	case ok && b.calls.Add(1) > closed:
+		l.calls.Add(1)
+	case !ok && b.refused.Add(1) > closed:
+		l.refused.Add(1)
+	}
 }
 
 // owe takes tokens worth cost whether they are there or not.
@@ -81,7 +98,7 @@ func (b *bucket) owe(cost, now time.Duration) (ok bool) {
 }
 
 // replace returns a bucket with new terms and the tokens of b, from which nothing
-// can be taken any more.
+// can be taken any more. The counts of b are left where they are.
 func (b *bucket) replace(t terms, now time.Duration) *bucket {
 	missing := time.Duration(b.fullAt.Swap(moved)) - now
 	fresh := &bucket{terms: t}

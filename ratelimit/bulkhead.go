@@ -2,7 +2,6 @@ package ratelimit
 
 import (
 	"context"
-	"log/slog"
 	"math"
 	"sync/atomic"
 	"time"
@@ -17,21 +16,33 @@ import (
 // which they came, those of [LowPriority] after the others. A call that waits for
 // many places is not passed by later calls of its priority that need fewer.
 type Bulkhead struct {
-	free    atomic.Int64 // places; less queued while calls wait
+	word    atomic.Int64 // the places that are free, and the calls so far
 	limit   atomic.Int64 // never less than what is free; changes with line.mu held
 	line    line
 	observe observer
 
+	folded  atomic.Uint64 // calls that word does not hold any more
+	waited  atomic.Uint64
+	refused atomic.Uint64
+
 	full, tooLarge *Error // returned again and again
 }
 
-// maxPlaces bounds the number of places, so that queued, which is taken off the free
-// ones while calls wait, makes every count of them negative. In that way one
-// number says all.
+// The word of a Bulkhead holds the number of free places, plus bias, in its low bits and
+// the number of calls that were let through above them, so that one instruction changes
+// both. The top bit sends every call to where there is a lock: calls wait, or the number
+// of calls has reached it.
 const (
-	maxPlaces = 1 << 40
-	queued    = 1 << 50
+	placeBits = 23
+	placeMask = 1<<placeBits - 1
+	bias      = 1 << (placeBits - 1) // free places are negative after the limit was lowered
+	oneCall   = 1 << placeBits
+	halfCalls = 1 << (62 - placeBits) // half of the calls that fit below the top bit
+	topBit    = math.MinInt64
+	maxPlaces = 1 << 20
 )
+
+func freeIn(word int64) int64 { return word&placeMask - bias }
 
 // NewBulkhead returns a Bulkhead whose places are free. It panics if cfg is not valid.
 func NewBulkhead(cfg BulkheadConfig) *Bulkhead {
@@ -40,25 +51,25 @@ func NewBulkhead(cfg BulkheadConfig) *Bulkhead {
 	}
 	cfg = cfg.withDefaults()
 	b := &Bulkhead{
-		observe:  observer{cfg.Name, cfg.Observe},
+		observe:  observer{name: cfg.Name, tell: cfg.Observe},
 		full:     &Error{Name: cfg.Name, Cause: ErrFull},
 		tooLarge: &Error{Name: cfg.Name, Cause: ErrTooLarge},
 	}
 	b.limit.Store(int64(cfg.Limit))
-	b.free.Store(int64(cfg.Limit))
+	b.word.Store(int64(cfg.Limit) + bias)
 	b.line.name, b.line.places = cfg.Name, max(0, cfg.Queue)
 	b.line.takeLocked = func(w *waiter, _ time.Time) time.Duration {
-		if b.take(int64(w.n)) {
+		if b.takeLocked(int64(w.n)) {
 			return 0
 		}
 		return never
 	}
 	b.line.mostLocked = func() int { return int(b.limit.Load()) }
 	b.line.markLocked = func(waiting bool) {
-		if waiting {
-			b.free.Add(-queued)
-		} else {
-			b.free.Add(queued)
+		if !waiting {
+			b.word.And(^topBit)
+		} else if b.word.Or(topBit) < 0 {
+			b.folded.Add(2 * halfCalls)
 		}
 	}
 	return b
@@ -71,16 +82,16 @@ func (p *places) Answered(uint64, Outcome) {}
 
 func (p *places) Done(lease uint64) {
 	b := (*Bulkhead)(p)
-	if free := b.free.Add(int64(lease)); free < -queued/2 || free > b.limit.Load() {
-		b.released(int64(lease), free)
+	if word := b.word.Add(int64(lease)); word < 0 || freeIn(word) > b.limit.Load() {
+		b.released(int64(lease), word)
 	}
 }
 
 func (b *Bulkhead) permit(n int) Permit { return Permit{owner: (*places)(b), lease: uint64(n)} }
 
 // released serves those that wait, if any do.
-func (b *Bulkhead) released(n, free int64) {
-	if free < -queued/2 {
+func (b *Bulkhead) released(n, word int64) {
+	if word < 0 {
 		b.line.serve()
 	} else {
 		b.surplus(n)
@@ -92,8 +103,8 @@ func (b *Bulkhead) released(n, free int64) {
 func (b *Bulkhead) surplus(n int64) {
 	b.line.mu.Lock()
 	defer b.line.mu.Unlock()
-	if free := b.free.Load(); free > b.limit.Load() {
-		b.free.Add(-n)
+	if freeIn(b.word.Load()) > b.limit.Load() {
+		b.word.Add(-n)
 		panic("ratelimit: a Permit was given back twice, by way of a copy")
 	}
 }
@@ -102,11 +113,8 @@ func (b *Bulkhead) surplus(n int64) {
 // [*Error] with [ErrFull].
 func (b *Bulkhead) Allow() (Permit, error) {
 	if b != nil && b.observe.tell == nil {
-		free := b.free.Load()
-		if free <= 0 {
-			return Permit{}, b.full
-		}
-		if b.free.CompareAndSwap(free, free-1) {
+		word := b.word.Load()
+		if word >= 0 && freeIn(word) > 0 && b.word.CompareAndSwap(word, word+oneCall-1) {
 			return b.permit(1), nil
 		}
 	}
@@ -124,10 +132,13 @@ func (b *Bulkhead) AllowN(n int) (Permit, error) {
 		return b.granted(context.Background(), n, time.Time{}), nil
 	}
 	err := b.full
-	if n > 1 && n > b.Stats().Limit {
+	if int64(n) > b.limit.Load() {
 		err = b.tooLarge
 	}
-	b.observe.waited(context.Background(), n, time.Time{}, err)
+	b.refused.Add(1)
+	if b.observe.tell != nil {
+		b.observe.waited(context.Background(), n, time.Time{}, err)
+	}
 	return Permit{}, err
 }
 
@@ -135,7 +146,8 @@ func (b *Bulkhead) AllowN(n int) (Permit, error) {
 // when ctx ends first.
 func (b *Bulkhead) Acquire(ctx context.Context) (Permit, error) {
 	if b != nil && b.observe.tell == nil && ctx.Err() == nil {
-		if free := b.free.Load(); free > 0 && b.free.CompareAndSwap(free, free-1) {
+		word := b.word.Load()
+		if word >= 0 && freeIn(word) > 0 && b.word.CompareAndSwap(word, word+oneCall-1) {
 			return b.permit(1), nil
 		}
 	}
@@ -161,8 +173,12 @@ func (b *Bulkhead) AcquireN(ctx context.Context, n int) (Permit, error) {
 		err = b.line.wait(ctx, &waiter{n: n})
 	}
 	if err != nil {
+		b.refused.Add(1)
 		b.observe.waited(ctx, n, since, err)
 		return Permit{}, err
+	}
+	if !since.IsZero() {
+		b.waited.Add(1)
 	}
 	return b.granted(ctx, n, since), nil
 }
@@ -197,74 +213,59 @@ func (b *Bulkhead) SetLimit(limit int) {
 	defer b.line.mu.Unlock()
 	if more := int64(limit) - b.limit.Load(); more > 0 {
 		b.limit.Add(more)
-		b.free.Add(more)
+		b.word.Add(more)
 	} else {
-		b.free.Add(more)
+		b.word.Add(more)
 		b.limit.Add(more)
 	}
 	b.line.serveLocked()
 }
 
-// BulkheadStats is a snapshot of a [Bulkhead].
-type BulkheadStats struct {
-	Name    string // BulkheadConfig.Name
-	Limit   int    // places
-	InUse   int    // places taken; more than Limit after that was lowered
-	Waiting int    // calls in the queue
-}
-
-// LogValue implements [slog.LogValuer]. It shows only what applies.
-func (s BulkheadStats) LogValue() slog.Value {
-	return slog.GroupValue(append(named(s.Name),
-		slog.Int("limit", s.Limit), slog.Int("in_use", s.InUse), slog.Int("waiting", s.Waiting))...)
-}
-
-// Stats returns a snapshot. That of a nil *Bulkhead says only that it has no limit.
-func (b *Bulkhead) Stats() BulkheadStats {
-	if b == nil {
-		return BulkheadStats{Limit: math.MaxInt}
-	}
-	b.line.mu.Lock()
-	defer b.line.mu.Unlock()
-	limit, free := b.limit.Load(), b.free.Load()
-	if free < -queued/2 {
-		free += queued
-	}
-	return BulkheadStats{
-		Name:    b.observe.name,
-		Limit:   int(limit),
-		InUse:   int(limit - free),
-		Waiting: int(b.line.waiting.Load()),
-	}
-}
-
 // admit takes n places if they are free and nobody waits, and otherwise only reads.
 func (b *Bulkhead) admit(n int64) bool {
 	for {
-		free := b.free.Load()
-		if free < n {
+		word := b.word.Load()
+		switch {
+		case word < 0 && b.line.waiting.Load() > 0, freeIn(word) < n:
 			return false
-		}
-		if b.free.CompareAndSwap(free, free-n) {
+		case word < 0:
+			b.fold()
+		case b.word.CompareAndSwap(word, word+oneCall-n):
 			return true
 		}
 	}
 }
 
-// take takes n places if they are free, even while calls wait. It is for the call whose
-// turn it is.
-func (b *Bulkhead) take(n int64) bool {
+// takeLocked takes n places if they are free, even while calls wait. It is for the call
+// whose turn it is.
+func (b *Bulkhead) takeLocked(n int64) bool {
+	b.foldLocked()
 	for {
-		free := b.free.Load()
-		real := free
-		if free < -queued/2 {
-			real += queued
-		}
-		if real < n {
+		word := b.word.Load()
+		if freeIn(word) < n {
 			return false
 		}
-		if b.free.CompareAndSwap(free, free-n) {
+		if b.word.CompareAndSwap(word, word+oneCall-n) {
 			return true
 		}
+	}
+}
+
+func (b *Bulkhead) fold() {
+	b.line.mu.Lock()
+	defer b.line.mu.Unlock()
+	b.foldLocked()
+}
+
+// foldLocked moves the calls out of the word if they fill it, or soon will. A call that
+// does not wait leaves the word alone while the top bit is set.
+func (b *Bulkhead) foldLocked() {
+	switch word := b.word.Load(); {
+	case word < 0 && b.line.waiting.Load() == 0:
+		b.folded.Add(2 * halfCalls)
+		b.word.And(^topBit)
+	case word < 0 && word&(halfCalls<<placeBits) != 0:
+		b.folded.Add(halfCalls)
+		b.word.And(^(halfCalls << placeBits))
 	}
 }

@@ -59,11 +59,13 @@ func TestBulkheadInvariants(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if diff := cmp.Diff(BulkheadStats{Limit: 10}, b.Stats()); diff != "" || b.free.Load() != 10 {
-		t.Errorf("at the end %s, %d free", diff, b.free.Load())
+	s := b.Stats()
+	if n := refused.Load(); n == 0 || n == 12*2000 || s.Waited == 0 {
+		t.Errorf("%d refused, %d have waited", n, s.Waited)
 	}
-	if n := refused.Load(); n == 0 || n == 12*2000 {
-		t.Errorf("%d refused", n)
+	want := BulkheadStats{Limit: 10, Calls: uint64(12*2000 - refused.Load()), Waited: s.Waited, Refused: uint64(refused.Load())}
+	if diff := cmp.Diff(want, s); diff != "" {
+		t.Errorf("at the end: %s", diff)
 	}
 }
 
@@ -80,6 +82,7 @@ func FuzzBulkhead(f *testing.F) {
 			}
 			b := NewBulkhead(BulkheadConfig{Limit: 4, Queue: 6})
 			limit, free, passed := 4, 4, 0
+			came := uint64(0)
 			var waits [2][]*call // high, low
 			var holds []*call
 			var wg sync.WaitGroup
@@ -128,6 +131,7 @@ func FuzzBulkhead(f *testing.F) {
 						waits[class] = append(waits[class], c)
 						serve()
 					}
+					came++
 					wg.Go(func() {
 						var err error
 						*c.permit, err = b.AcquireN(ctx, c.n)
@@ -161,7 +165,12 @@ func FuzzBulkhead(f *testing.F) {
 				}
 				synctest.Wait()
 				want := BulkheadStats{Limit: limit, InUse: limit - free, Waiting: len(waits[0]) + len(waits[1])}
-				if diff := cmp.Diff(want, b.Stats()); diff != "" {
+				s := b.Stats()
+				if s.Calls+s.Refused+uint64(s.Waiting) != came {
+					t.Fatalf("%d calls have come: %+v", came, s)
+				}
+				s.Calls, s.Waited, s.Refused = 0, 0, 0
+				if diff := cmp.Diff(want, s); diff != "" {
 					t.Fatal(diff)
 				}
 				mu.Lock()

@@ -36,7 +36,7 @@ func (l *Limiter) Charge(ctx context.Context, n int) (Charge, error) {
 		}
 		r = w.receipt
 	} else {
-		l.observe.waited(ctx, n, time.Time{}, nil)
+		l.waitedFor(ctx, n, time.Time{}, nil)
 	}
 	return Charge{l, n, r}, nil
 }

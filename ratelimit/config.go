@@ -94,6 +94,10 @@ type KeyedConfig[K comparable] struct {
 	// of the change from the next call for the key, or within a second.
 	For func(K) (limit rate.Limit, burst int) `json:"-"`
 
+	// Label gives the Key of an [Event]. It is called only if Observe is set. nil: events
+	// do not say which key they are about, since keys are many and may be secret.
+	Label func(K) string `json:"-"`
+
 	// MaxKeys is how many keys are remembered, in about 45 bytes each. A key whose
 	// bucket is full is forgotten first: it loses nothing. If another key must go, a
 	// small record of its debt stays, so that nobody gets a fresh bucket by being

@@ -37,6 +37,8 @@ type Event struct {
 	Kind Kind
 	// Name is that of the limit, as its Config has it.
 	Name string
+	// Key is what KeyedConfig.Label says of the key, if there is one.
+	Key string
 	// N is the number of tokens or places that were asked for.
 	N int
 	// Waited is how long the call has waited in the queue.
@@ -48,7 +50,11 @@ type Event struct {
 
 // LogValue implements [slog.LogValuer]. It shows only what applies.
 func (e Event) LogValue() slog.Value {
-	attrs := append(named(e.Name), slog.String("kind", e.Kind.String()), slog.Int("n", e.N))
+	attrs := append(named(e.Name), slog.String("kind", e.Kind.String()))
+	if e.Key != "" {
+		attrs = append(attrs, slog.String("key", e.Key))
+	}
+	attrs = append(attrs, slog.Int("n", e.N))
 	if e.Waited > 0 {
 		attrs = append(attrs, slog.Duration("waited", e.Waited))
 	}
@@ -69,6 +75,7 @@ func named(name string) []slog.Attr {
 // An observer tells the Observe of a Config, if there is one.
 type observer struct {
 	name string
+	key  string
 	tell func(context.Context, Event)
 }
 
@@ -80,7 +87,7 @@ func (o *observer) decided(n int, ok bool) {
 }
 
 func (o *observer) tellDecision(n int, ok bool) {
-	e := Event{Kind: Admitted, Name: o.name, N: n}
+	e := Event{Kind: Admitted, Name: o.name, Key: o.key, N: n}
 	if !ok {
 		e.Kind, e.Cause = Refused, ErrLimited
 	}
@@ -92,7 +99,7 @@ func (o *observer) waited(ctx context.Context, n int, since time.Time, err error
 	if o.tell == nil {
 		return
 	}
-	e := Event{Kind: Admitted, Name: o.name, N: n}
+	e := Event{Kind: Admitted, Name: o.name, Key: o.key, N: n}
 	if !since.IsZero() {
 		e.Waited = time.Since(since)
 	}

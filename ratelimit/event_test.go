@@ -85,8 +85,11 @@ func TestLogValues(t *testing.T) {
 		{&Error{Cause: ErrTooLarge}, `v.cause="ratelimit: more than the limit holds"`},
 		{&Error{Name: "api", Cause: ErrDeadline, after: time.Second},
 			`v.name=api v.cause="ratelimit: no token before the deadline" v.retry_after=1s`},
-		{BulkheadStats{Limit: 3, InUse: 2, Waiting: 1}, "v.limit=3 v.in_use=2 v.waiting=1"},
-		{NewBulkhead(BulkheadConfig{Name: "db", Limit: 3}).Stats(), "v.name=db v.limit=3 v.in_use=0 v.waiting=0"},
+		{Event{Kind: Admitted, Key: "a", N: 1}, "v.kind=admitted v.key=a v.n=1"},
+		{BulkheadStats{Limit: 3, InUse: 2, Waiting: 1}, "v.limit=3 v.in_use=2 v.waiting=1 v.calls=0 v.waited=0 v.refused=0"},
+		{NewBulkhead(BulkheadConfig{Name: "db", Limit: 3}).Stats(), "v.name=db v.limit=3 v.in_use=0 v.waiting=0 v.calls=0 v.waited=0 v.refused=0"},
+		{Stats{Name: "api", Limit: 10, Burst: 2, Tokens: 1.5, Calls: 7}, "v.name=api v.limit=10 v.burst=2 v.tokens=1.5 v.waiting=0 v.calls=7 v.waited=0 v.refused=0"},
+		{KeyedStats{Keys: 3, Evicted: 1}, "v.keys=3 v.waiting=0 v.calls=0 v.waited=0 v.refused=0 v.evicted=1"},
 	} {
 		var buf bytes.Buffer
 		log := slog.New(slog.NewTextHandler(&buf, &slog.HandlerOptions{ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {

@@ -154,7 +154,7 @@ func ExampleKeyed_Allow() {
 
 func ExampleKeyed_Take() {
 	clients := ratelimit.NewKeyed(ratelimit.KeyedConfig[string]{Rate: rate.Every(time.Hour), Burst: 100})
-	fmt.Println(clients.Take("a", 30).Remaining, clients.Take("b", 1).Remaining, clients.Len())
+	fmt.Println(clients.Take("a", 30).Remaining, clients.Take("b", 1).Remaining, clients.Stats().Keys)
 	clients.Delete("a")
 	fmt.Println(clients.Take("a", 1).Remaining)
 	// Output:
@@ -190,6 +190,17 @@ func ExampleBulkhead() {
 	// a report <nil>
 	// 1 under way
 	// <nil>
+}
+
+// The counts are for a metrics page.
+func ExampleLimiter_Stats() {
+	limiter := ratelimit.New(ratelimit.Config{Name: "github", Rate: rate.Every(time.Hour), Burst: 2})
+	for range 5 {
+		limiter.Allow()
+	}
+	s := limiter.Stats()
+	fmt.Println(s.Name, s.Calls, "calls,", s.Refused, "refused,", s.Waiting, "waiting")
+	// Output: github 2 calls, 3 refused, 0 waiting
 }
 
 func ExampleBulkhead_Acquire() {

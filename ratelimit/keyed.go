@@ -4,6 +4,7 @@ import (
 	"hash/maphash"
 	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -26,14 +27,21 @@ type Keyed[K comparable] struct {
 	observe observer
 	places  int                  // in each queue
 	late    func() time.Duration // of line
+	label   func(K) string
 	shards  [shards]shard[K]
+
+	unlimited atomic.Uint64 // calls for keys without a limit
+	ended     atomic.Uint64 // calls whose context had ended
 }
 
 // A shard is a part of the keys, with the queues of those for which calls wait.
 type shard[K comparable] struct {
-	mu     sync.Mutex
-	table  table[K]
-	queues map[K]*keyQueue
+	mu      sync.Mutex
+	table   table[K]
+	queues  map[K]*keyQueue
+	calls   uint64
+	waited  uint64
+	refused atomic.Uint64
 
 	_ [64]byte // so that two shards do not share a cache line
 }
@@ -45,7 +53,7 @@ func NewKeyed[K comparable](cfg KeyedConfig[K]) *Keyed[K] {
 		panic(err.Error())
 	}
 	cfg = cfg.withDefaults()
-	k := &Keyed[K]{limit: cfg.For, epoch: time.Now(), seed: maphash.MakeSeed(), observe: observer{cfg.Name, cfg.Observe}}
+	k := &Keyed[K]{limit: cfg.For, label: cfg.Label, epoch: time.Now(), seed: maphash.MakeSeed(), observe: observer{name: cfg.Name, tell: cfg.Observe}}
 	k.places = max(0, cfg.Queue)
 	if cfg.For == nil {
 		k.terms = newTerms(cfg.Rate, cfg.Burst)
@@ -61,9 +69,12 @@ func (k *Keyed[K]) Allow(key K) bool {
 	if k == nil {
 		return true
 	}
-	ok := k.admit(key, 1)
-	k.observe.decided(1, ok)
-	return ok
+	t := k.termsOf(key)
+	_, _, after, _ := k.take(key, &t, 1, false)
+	if k.observe.tell != nil {
+		k.observerFor(key).decided(1, after <= 0)
+	}
+	return after <= 0
 }
 
 // Take takes n tokens for key if they are there, and says how the limit stands then. A
@@ -73,7 +84,7 @@ func (k *Keyed[K]) Take(key K, n int) Decision {
 		return Decision{OK: true, Remaining: math.MaxInt, Burst: math.MaxInt}
 	}
 	t := k.termsOf(key)
-	fullAt, now, after, ahead := k.take(key, &t, n)
+	fullAt, now, after, ahead := k.take(key, &t, n, false)
 	if ahead != nil && n <= t.burst {
 		after = max(1, ahead.line.estimateNew(n))
 	}
@@ -82,7 +93,9 @@ func (k *Keyed[K]) Take(key K, n int) Decision {
 	if d.OK = after <= 0; after != never {
 		d.RetryAfter = max(0, after)
 	}
-	k.observe.decided(n, d.OK)
+	if k.observe.tell != nil {
+		k.observerFor(key).decided(n, d.OK)
+	}
 	return d
 }
 
@@ -107,18 +120,13 @@ func (s *shard[K]) remove(hash uint32, key K) *keyQueue {
 	return s.queues[key]
 }
 
-// Len returns the number of keys that are remembered.
-func (k *Keyed[K]) Len() (n int) {
-	if k == nil {
-		return 0
+// observerFor is the observer of a call for key.
+func (k *Keyed[K]) observerFor(key K) *observer {
+	o := k.observe
+	if k.label != nil {
+		o.key = k.label(key)
 	}
-	for i := range k.shards {
-		s := &k.shards[i]
-		s.mu.Lock()
-		n += s.table.used
-		s.mu.Unlock()
-	}
-	return n
+	return &o
 }
 
 func (k *Keyed[K]) shard(key K) (s *shard[K], hash uint32) {
@@ -142,24 +150,21 @@ func (k *Keyed[K]) termsOf(key K) terms {
 	return t
 }
 
-// admit takes n tokens of key if they are there and nobody waits for them.
-func (k *Keyed[K]) admit(key K, n int) bool {
-	t := k.termsOf(key)
-	_, _, after, _ := k.take(key, &t, n)
-	return after <= 0
-}
-
 // take takes n tokens of key, or changes nothing and returns the time until they are
 // there: never, if they are more than the bucket holds, or if calls ahead wait in a
-// queue, which it returns then.
-func (k *Keyed[K]) take(key K, t *terms, n int) (fullAt, now, after time.Duration, ahead *keyQueue) {
+// queue, which it returns then. A call that would wait is not counted as refused.
+func (k *Keyed[K]) take(key K, t *terms, n int, waits bool) (fullAt, now, after time.Duration, ahead *keyQueue) {
 	if t.interval == 0 {
+		k.unlimited.Add(1)
 		return 0, 0, 0, nil
 	}
 	s, hash := k.shard(key)
 	fullAt, now, after, ahead = k.takeFrom(s, hash, key, t, n)
 	if ahead != nil && ahead.renew(t) {
-		return k.takeFrom(s, hash, key, t, n)
+		fullAt, now, after, ahead = k.takeFrom(s, hash, key, t, n)
+	}
+	if after > 0 && !waits {
+		s.refused.Add(1)
 	}
 	return fullAt, now, after, ahead
 }
@@ -179,6 +184,9 @@ func (k *Keyed[K]) takeFrom(s *shard[K], hash uint32, key K, t *terms, n int) (f
 		// The lock may have taken long, and others have been here with a later time.
 		now = time.Since(k.epoch)
 		fullAt, after = k.takeLocked(s, hash, key, t, n, now)
+	}
+	if n > 0 && after <= 0 {
+		s.calls++
 	}
 	return fullAt, now, after, nil
 }

@@ -50,8 +50,8 @@ func FuzzKeyed(f *testing.F) {
 				if tight.Take(key, n).OK && !tightAlone[key].AllowN(time.Now(), n) {
 					t.Fatalf("step %d: key %d got more than its limit by being forgotten", i, key)
 				}
-				if tight.Len() > 16 {
-					t.Fatalf("step %d: %d keys", i, tight.Len())
+				if tight.Stats().Keys > 16 {
+					t.Fatalf("step %d: %d keys", i, tight.Stats().Keys)
 				}
 			}
 			for i := range tight.shards {
@@ -101,7 +101,7 @@ func TestAttackersKeys(t *testing.T) {
 				t.Fatalf("a fresh bucket after %d other keys", i)
 			}
 		}
-		if n := k.Len(); n > 1000 {
+		if n := k.Stats().Keys; n > 1000 {
 			t.Errorf("%d keys", n)
 		}
 		if refused < 900_000 {
@@ -185,7 +185,7 @@ func TestKeyedBytesPerKey(t *testing.T) {
 	for _, name := range names {
 		k.Allow(name)
 	}
-	if got := float64(heap()-before) / float64(k.Len()); got > 64 {
+	if got := float64(heap()-before) / float64(k.Stats().Keys); got > 64 {
 		t.Errorf("%.0f bytes a key", got)
 	}
 	runtime.KeepAlive(names)
@@ -202,7 +202,7 @@ func TestKeyedConcurrently(t *testing.T) {
 					granted[key].Add(1)
 				}
 				if i%100 == 0 {
-					k.Len()
+					k.Stats()
 					k.Delete(100 + w)
 					k.Allow(1000 + i)
 				}
@@ -269,7 +269,7 @@ func TestKeyedLimits(t *testing.T) {
 		t.Error("a burst below 1 is 1")
 	}
 	var none *Keyed[int]
-	if none.Delete(1); !none.Allow(1) || !none.Take(1, 5).OK || none.Len() != 0 || none.Wait(t.Context(), 1) != nil {
+	if none.Delete(1); !none.Allow(1) || !none.Take(1, 5).OK || none.Stats().Keys != 0 || none.Wait(t.Context(), 1) != nil {
 		t.Error("a nil *Keyed limits")
 	}
 	if err := (KeyedConfig[int]{MaxKeys: -1, Queue: 1 << 30}).Validate(); err == nil || strings.Count(err.Error(), "ratelimit: KeyedConfig.") != 3 {

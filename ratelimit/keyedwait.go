@@ -25,27 +25,36 @@ func (k *Keyed[K]) WaitN(ctx context.Context, key K, n int) error {
 	}
 	var err error
 	var since time.Time
-	switch {
-	case ctx.Err() != nil:
+	if ctx.Err() != nil {
+		k.ended.Add(1)
 		err = ended(k.observe.name, ctx)
-	case n == 0:
+	} else if n == 0 {
 		return nil
-	case k.admit(key, n):
-	default:
+	} else if t := k.termsOf(key); !k.admit(key, &t, n) {
 		since = time.Now()
-		err = k.queue(ctx, key, n)
+		err = k.queue(ctx, key, &t, n)
 	}
-	k.observe.waited(ctx, n, since, err)
+	if k.observe.tell != nil {
+		k.observerFor(key).waited(ctx, n, since, err)
+	}
 	return err
 }
 
-func (k *Keyed[K]) queue(ctx context.Context, key K, n int) error {
-	t := k.termsOf(key) // before there are locks: it may call the user's For
+// admit takes n tokens of key if they are there and nobody waits for them.
+func (k *Keyed[K]) admit(key K, t *terms, n int) bool {
+	_, _, after, _ := k.take(key, t, n, true)
+	return after <= 0
+}
+
+func (k *Keyed[K]) queue(ctx context.Context, key K, t *terms, n int) (err error) {
 	s, hash := k.shard(key)
 	q := s.enter(key, func() *keyQueue { return k.newQueue(s, hash, key) })
-	defer s.leave(key, q)
-	q.renew(&t)
-	return q.line.wait(ctx, &waiter{n: n})
+	served := false
+	defer func() { s.leave(key, q, served) }()
+	q.renew(t)
+	err = q.line.wait(ctx, &waiter{n: n})
+	served = err == nil
+	return err
 }
 
 func (k *Keyed[K]) newQueue(s *shard[K], hash uint32, key K) *keyQueue {
@@ -119,10 +128,16 @@ func (s *shard[K]) enter(key K, make func() *keyQueue) *keyQueue {
 	return q
 }
 
-// leave forgets a queue that nobody uses any more.
-func (s *shard[K]) leave(key K, q *keyQueue) {
+// leave counts a call that has waited, and forgets a queue that nobody uses any more.
+func (s *shard[K]) leave(key K, q *keyQueue, served bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if served {
+		s.calls++
+		s.waited++
+	} else {
+		s.refused.Add(1)
+	}
 	if q.used--; q.used == 0 {
 		delete(s.queues, key)
 	}

@@ -40,6 +40,8 @@ func (l *Limiter) replace(change func(*Config)) {
 		panic(err.Error())
 	}
 	l.bucket.Store(old.replace(newTerms(cfg.Rate, cfg.Burst), time.Since(l.epoch)))
+	l.calls.Add(old.calls.Swap(closed))
+	l.refused.Add(old.refused.Swap(closed))
 	l.line.serveLocked()
 }
 

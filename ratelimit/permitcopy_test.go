@@ -71,8 +71,8 @@ func TestSetLimitDoesNotAccuse(t *testing.T) {
 	wg.Wait()
 	stop.Store(true)
 	changes.Wait()
-	if s := b.Stats(); s.InUse != 0 || b.free.Load() != int64(s.Limit) {
-		t.Errorf("%+v, %d free", s, b.free.Load())
+	if s := b.Stats(); s.InUse != 0 || freeIn(b.word.Load()) != int64(s.Limit) {
+		t.Errorf("%+v, %d free", s, freeIn(b.word.Load()))
 	}
 }
 

@@ -82,6 +82,9 @@ type Limiter struct {
 	given   time.Duration // worth of the tokens given back so far; guarded by line.mu
 	others  lines
 	observe observer
+
+	calls, refused atomic.Uint64 // of buckets that were replaced
+	waited         atomic.Uint64
 }
 
 // New returns a Limiter whose bucket is full. It panics if cfg is not valid.
@@ -90,7 +93,7 @@ func New(cfg Config) *Limiter {
 		panic(err.Error())
 	}
 	cfg = cfg.withDefaults()
-	l := &Limiter{epoch: time.Now(), observe: observer{cfg.Name, cfg.Observe}}
+	l := &Limiter{epoch: time.Now(), observe: observer{name: cfg.Name, tell: cfg.Observe}}
 	b := &bucket{terms: newTerms(cfg.Rate, cfg.Burst)}
 	if cfg.StartEmpty {
 		b.fullAt.Store(int64(b.full))
@@ -110,7 +113,8 @@ func (l *Limiter) Allow() bool {
 	if l == nil {
 		return true
 	}
-	ok := l.admit(1)
+	b, ok := l.admit(1)
+	l.count(b, ok)
 	l.observe.decided(1, ok)
 	return ok
 }
@@ -122,12 +126,14 @@ func (l *Limiter) AllowN(t time.Time, n int) bool {
 	if check(n); l == nil || n == 0 {
 		return true
 	}
-	ok := l.line.waiting.Load() == 0
+	b, ok := l.bucket.Load(), l.line.waiting.Load() == 0
 	if ok {
+		var after time.Duration
 		at := min(t.Sub(l.epoch), time.Since(l.epoch))
-		_, _, after := l.takeAt(max(0, at), n)
+		b, _, after = l.takeAt(max(0, at), n)
 		ok = after <= 0
 	}
+	l.count(b, ok)
 	l.observe.decided(n, ok)
 	return ok
 }
@@ -144,14 +150,13 @@ func (l *Limiter) WaitN(ctx context.Context, n int) error {
 		return unlimited(ctx)
 	}
 	if ctx.Err() != nil {
-		err := ended(l.observe.name, ctx)
-		l.observe.waited(ctx, n, time.Time{}, err)
-		return err
+		return l.waitedFor(ctx, n, time.Time{}, ended(l.observe.name, ctx))
 	}
 	if n == 0 {
 		return nil
 	}
-	if l.admit(n) {
+	if b, ok := l.admit(n); ok {
+		l.count(b, true)
 		if l.observe.tell != nil {
 			l.observe.waited(ctx, n, time.Time{}, nil)
 		}
@@ -161,12 +166,18 @@ func (l *Limiter) WaitN(ctx context.Context, n int) error {
 }
 
 func (l *Limiter) queue(ctx context.Context, w *waiter) error {
-	var since time.Time
-	if l.observe.tell != nil {
-		since = time.Now()
+	since := time.Now()
+	return l.waitedFor(ctx, w.n, since, l.line.wait(ctx, w))
+}
+
+// waitedFor counts and tells how a call has ended that has waited since a time, if it
+// has, and returns err.
+func (l *Limiter) waitedFor(ctx context.Context, n int, since time.Time, err error) error {
+	l.count(l.bucket.Load(), err == nil)
+	if err == nil && !since.IsZero() {
+		l.waited.Add(1)
 	}
-	err := l.line.wait(ctx, w)
-	l.observe.waited(ctx, w.n, since, err)
+	l.observe.waited(ctx, n, since, err)
 	return err
 }
 
@@ -211,6 +222,9 @@ func (l *Limiter) Take(n int) Decision {
 	if d.OK = ok; after != never {
 		d.RetryAfter = max(0, after)
 	}
+	if n > 0 {
+		l.count(b, ok)
+	}
 	l.observe.decided(n, d.OK)
 	return d
 }
@@ -223,10 +237,10 @@ func check(n int) {
 }
 
 // admit takes n tokens if they are there and nobody waits for them.
-func (l *Limiter) admit(n int) bool {
+func (l *Limiter) admit(n int) (b *bucket, ok bool) {
 	if l.line.waiting.Load() > 0 {
-		return false
+		return l.bucket.Load(), false
 	}
-	_, _, after := l.take(n)
-	return after <= 0
+	b, _, after := l.take(n)
+	return b, after <= 0
 }

@@ -15,6 +15,8 @@ type table[K comparable] struct {
 	// debts are when the buckets of forgotten keys will be full, by hash: the latest,
 	// where several share a word. Times that are past mean nothing. nil: none.
 	debts []time.Duration
+	// evicted is how many keys have left one.
+	evicted uint64
 }
 
 type slot[K comparable] struct {
@@ -140,6 +142,7 @@ func (t *table[K]) forget(i int) {
 	}
 	debt := &t.debts[place(t.hashes[i], len(t.debts))]
 	*debt = max(*debt, t.fullAt(i))
+	t.evicted++
 	t.remove(i)
 }
 
