@@ -17,7 +17,7 @@ import (
 // many places is not passed by later calls of its priority that need fewer.
 type Bulkhead struct {
 	word    atomic.Int64 // the places that are free, and the calls so far
-	limit   atomic.Int64 // never less than what is free; changes with line.mu held
+	limit   atomic.Int64 // changes with line.mu held
 	line    line
 	observe observer
 
@@ -99,7 +99,7 @@ func (b *Bulkhead) released(n, word int64) {
 }
 
 // surplus panics if more places are free than there are, without those that came back
-// last.
+// last. It looks again with the lock, since the limit may just be changing.
 func (b *Bulkhead) surplus(n int64) {
 	b.line.mu.Lock()
 	defer b.line.mu.Unlock()
@@ -211,13 +211,8 @@ func (b *Bulkhead) SetLimit(limit int) {
 	}
 	b.line.mu.Lock()
 	defer b.line.mu.Unlock()
-	if more := int64(limit) - b.limit.Load(); more > 0 {
-		b.limit.Add(more)
-		b.word.Add(more)
-	} else {
-		b.word.Add(more)
-		b.limit.Add(more)
-	}
+	b.word.Add(int64(limit) - b.limit.Load())
+	b.limit.Store(int64(limit))
 	b.line.serveLocked()
 }
 

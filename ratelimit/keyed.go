@@ -30,8 +30,7 @@ type Keyed[K comparable] struct {
 	label   func(K) string
 	shards  [shards]shard[K]
 
-	unlimited atomic.Uint64 // calls for keys without a limit
-	ended     atomic.Uint64 // calls whose context had ended
+	ended atomic.Uint64 // calls whose context had ended
 }
 
 // A shard is a part of the keys, with the queues of those for which calls wait.
@@ -154,10 +153,6 @@ func (k *Keyed[K]) termsOf(key K) terms {
 // there: never, if they are more than the bucket holds, or if calls ahead wait in a
 // queue, which it returns then. A call that would wait is not counted as refused.
 func (k *Keyed[K]) take(key K, t *terms, n int, waits bool) (fullAt, now, after time.Duration, ahead *keyQueue) {
-	if t.interval == 0 {
-		k.unlimited.Add(1)
-		return 0, 0, 0, nil
-	}
 	s, hash := k.shard(key)
 	fullAt, now, after, ahead = k.takeFrom(s, hash, key, t, n)
 	if ahead != nil && ahead.renew(t) {
@@ -195,6 +190,9 @@ func (k *Keyed[K]) takeFrom(s *shard[K], hash uint32, key K, t *terms, n int) (f
 // returns how long after that time they are there; never, if they are more than the
 // bucket holds. The lock is that of s.
 func (k *Keyed[K]) takeLocked(s *shard[K], hash uint32, key K, t *terms, n int, at time.Duration) (fullAt, after time.Duration) {
+	if t.interval == 0 {
+		return at, 0
+	}
 	i, ok := s.table.find(hash, key)
 	if ok {
 		fullAt = s.table.fullAt(i)

@@ -122,6 +122,30 @@ func TestKeyedRaisedLimitServesAllThatThereIs(t *testing.T) {
 	})
 }
 
+// A call for a key that has no limit any more lets go those that wait.
+func TestKeyedLimitThatIsTakenAwayReachesWaiters(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &limits{limit: rate.Every(time.Hour), burst: 1}
+		k := NewKeyed(KeyedConfig[string]{For: l.of})
+		k.Allow("a")
+		var wg sync.WaitGroup
+		for range 3 {
+			wg.Go(func() {
+				start := time.Now()
+				if err := k.Wait(t.Context(), "a"); err != nil || time.Since(start) != time.Minute {
+					t.Errorf("%v after %v", err, time.Since(start))
+				}
+			})
+		}
+		time.Sleep(time.Minute)
+		l.set(rate.Inf, 1)
+		if d := k.Take("a", 5); !d.OK || d.Window != 0 {
+			t.Errorf("%+v without a limit", d)
+		}
+		wg.Wait()
+	})
+}
+
 // A key that is deleted has a full bucket, for those that wait too.
 func TestKeyedDeleteServesWaiters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -61,9 +61,6 @@ func (k *Keyed[K]) newQueue(s *shard[K], hash uint32, key K) *keyQueue {
 	q := &keyQueue{}
 	take := func(n int, at time.Time) (now, fullAt, after time.Duration) {
 		now = at.Sub(k.epoch)
-		if q.terms.interval == 0 {
-			return now, now, 0
-		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		fullAt, after = k.takeLocked(s, hash, key, &q.terms, n, now)
@@ -84,7 +81,7 @@ func (k *Keyed[K]) newQueue(s *shard[K], hash uint32, key K) *keyQueue {
 			return q.terms.burst
 		},
 		longestLocked: func(ahead int64, n int, at time.Time) time.Duration {
-			now, fullAt, _ := take(0, at)
+			now, fullAt, _ := take(0, at) // full at once, if there is no limit any more
 			return q.terms.cost(int(ahead)+n) + max(fullAt, now) - now - q.terms.full
 		},
 	}

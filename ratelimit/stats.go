@@ -75,7 +75,7 @@ func (k *Keyed[K]) Stats() KeyedStats {
 	if k == nil {
 		return KeyedStats{}
 	}
-	stats := KeyedStats{Name: k.observe.name, Calls: k.unlimited.Load(), Refused: k.ended.Load()}
+	stats := KeyedStats{Name: k.observe.name, Refused: k.ended.Load()}
 	for i := range k.shards {
 		k.shards[i].addTo(&stats)
 	}
