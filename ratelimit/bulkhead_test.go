@@ -362,3 +362,39 @@ func TestNegativePanics(t *testing.T) {
 		}()
 	}
 }
+
+// A call that needs few places does not pass one that waits for many.
+func TestBulkheadDoesNotJumpTheQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBulkhead(BulkheadConfig{Limit: 3})
+		held, _ := b.Allow()
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			p, err := b.AcquireN(t.Context(), 3)
+			if err != nil {
+				t.Error(err)
+			}
+			p.Done()
+		})
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		for name, call := range map[string]func() (Permit, error){
+			"Allow":    b.Allow,
+			"AllowN":   func() (Permit, error) { return b.AllowN(1) },
+			"Acquire":  func() (Permit, error) { return b.Acquire(ctx) },
+			"AcquireN": func() (Permit, error) { return b.AcquireN(ctx, 1) },
+		} {
+			if _, err := call(); err == nil {
+				t.Errorf("%s has passed a call that waits", name)
+			}
+		}
+		held.Done()
+		wg.Wait()
+		if p, err := b.Allow(); err != nil {
+			t.Error(err)
+		} else {
+			p.Done()
+		}
+	})
+}
