@@ -95,7 +95,8 @@ func (c *call) tell(e *Error, resp *http.Response, body []byte) {
 	if e.Body = body; mediaType(contentType) == problemType {
 		e.Problem = parseProblem(body)
 	}
-	e.Message = oneLine(scrub(message(contentType, e.Problem, body), c.echoes()))
+	said, hidden := message(contentType, e.Problem, body), c.echoes()
+	e.Message = shorten(scrub(oneLine(scrub(said, hidden)), hidden)) // one line may bring together the parts of a secret
 	if limited := c.gateway.cfg.RetryAfter; limited != nil {
 		e.after = limited(resp)
 	}
@@ -105,7 +106,7 @@ func (c *call) tell(e *Error, resp *http.Response, body []byte) {
 func (c *call) wrongType(resp *http.Response) *Error {
 	e := c.fail(WrongContentType, resp, nil)
 	e.Body = c.errorBody(resp)
-	snippet := strings.ToValidUTF8(scrub(string(e.Body), c.echoes()), "")
+	snippet := scrub(strings.ToValidUTF8(scrub(string(e.Body), c.echoes()), ""), c.echoes())
 	for len(snippet) > maxSnippet || !utf8.ValidString(snippet) {
 		snippet = snippet[:min(len(snippet)-1, maxSnippet)]
 	}

@@ -77,7 +77,7 @@ func told(v any) string {
 }
 
 // oneLine returns s without line breaks, what cannot be seen, and what may be secret in
-// URLs, cut to maxMessage.
+// URLs.
 func oneLine(s string) string {
 	s = strings.Map(func(r rune) rune {
 		switch {
@@ -92,7 +92,11 @@ func oneLine(s string) string {
 	for i, word := range words {
 		words[i] = publicURL(word)
 	}
-	s = strings.Join(words, " ")
+	return strings.Join(words, " ")
+}
+
+// shorten returns s, cut to maxMessage at the end of a character.
+func shorten(s string) string {
 	if len(s) <= maxMessage {
 		return s
 	}
