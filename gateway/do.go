@@ -24,6 +24,12 @@ func (e *plan) call(ctx context.Context, in reflect.Value, out any) (*http.Respo
 	}
 	begin := time.Now()
 	resp, err := e.do(ctx, in, out)
+	observed := false
+	defer func() {
+		if !observed && resp != nil { // Observe panicked, and nobody gets the stream
+			resp.Body.Close()
+		}
+	}()
 	event := Event{
 		Kind: Ended, Name: e.gateway.cfg.Name, Endpoint: e.name, Method: e.binding.pattern.method, Elapsed: time.Since(begin),
 	}
@@ -34,6 +40,7 @@ func (e *plan) call(ctx context.Context, in reflect.Value, out any) (*http.Respo
 	}
 	event.Status, event.Cache = resp.StatusCode, cacheStatusOf(resp.Header)
 	observe(ctx, event)
+	observed = true
 	return resp, nil
 }
 

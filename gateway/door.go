@@ -63,7 +63,7 @@ func (d *door) RoundTrip(req *http.Request) (*http.Response, error) {
 		out = clone(ctx, req)
 	}
 	if err := d.apply(c, out); err != nil {
-		return nil, refuse(req, err)
+		return nil, err
 	}
 	resp, err := d.send(c, out, req)
 	if err != nil || resp.StatusCode != http.StatusUnauthorized {
@@ -74,10 +74,17 @@ func (d *door) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // apply adds the credentials to req.
 func (d *door) apply(c *call, req *http.Request) error {
+	applied := false
+	defer func() {
+		if !applied && req.Body != nil { // Apply panicked, or had an error
+			req.Body.Close()
+		}
+	}()
 	before := req.Header.Get("Authorization")
 	if err := d.cfg.Auth.Apply(req.Context(), req); err != nil {
 		return &authError{err}
 	}
+	applied = true
 	c.identity.Granted = req.Header.Get("Authorization")
 	if c.identity.Granted == before || c.identity.Name == d.own {
 		c.identity.Granted = "" // it is somebody else's, or nobody has said whose
@@ -91,22 +98,37 @@ func (d *door) replay(c *call, req, sent *http.Request, resp *http.Response) (*h
 	auth, ok := d.cfg.Auth.(interface {
 		Stale(ctx context.Context, sent *http.Request) bool
 	})
-	if !ok || !(req.Body == nil || req.Body == http.NoBody || req.GetBody != nil) || !auth.Stale(ctx, sent) {
+	if !ok || !(req.Body == nil || req.Body == http.NoBody || req.GetBody != nil) {
 		return resp, nil
 	}
-	again := clone(ctx, req)
+	again, settled := clone(ctx, req), false
+	again.Body = nil
+	defer func() {
+		if settled {
+			return
+		}
+		resp.Body.Close() // Stale, Apply or Observe panicked, or had an error
+		if again.Body != nil {
+			again.Body.Close()
+		}
+	}()
+	if !auth.Stale(ctx, sent) {
+		settled = true
+		return resp, nil
+	}
 	if err := d.apply(c, again); err != nil {
-		resp.Body.Close()
 		return nil, err
 	}
 	if maps.EqualFunc(again.Header, sent.Header, slices.Equal) && again.URL.RawQuery == sent.URL.RawQuery {
-		return resp, nil // the credentials are the same
+		settled = true // the credentials are the same
+		return resp, nil
 	}
 	// The 401 may come from a cache below: the system itself is to see the new ones.
 	again.Header["Cache-Control"] = append(slices.Clip(again.Header["Cache-Control"]), "no-cache")
 	if req.GetBody != nil {
 		var err error
 		if again.Body, err = req.GetBody(); err != nil {
+			settled = true
 			return resp, nil
 		}
 	}
@@ -117,6 +139,7 @@ func (d *door) replay(c *call, req, sent *http.Request, resp *http.Response) (*h
 		e.Endpoint, _ = EndpointFrom(ctx)
 		d.cfg.Observe(ctx, e)
 	}
+	settled = true
 	return d.send(c, again, req)
 }
 

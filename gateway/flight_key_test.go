@@ -108,6 +108,7 @@ func TestFlightWithNaN(t *testing.T) {
 		}
 		runtime.GC()
 		runtime.ReadMemStats(&after)
+		runtime.KeepAlive(&f)
 		return max(after.HeapAlloc, before.HeapAlloc) - before.HeapAlloc
 	}
 	if grown := join(10_000); grown > 1<<20 {

@@ -31,7 +31,7 @@ func (e *plan) request(c *call, in reflect.Value) (req *http.Request, err error)
 			}
 		}
 		defer func() {
-			if err != nil && content.reader != nil {
+			if req == nil && content.reader != nil { // an error, or a panic of a marshaler
 				content.reader.Close()
 			}
 		}()
