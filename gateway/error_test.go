@@ -58,6 +58,7 @@ func TestErrorMethods(t *testing.T) {
 		{"reset", failing(errors.New("reset")), "POST", gateway.NoResponse, true, false, false, false, 0},
 		{"dial", failing(dial), "GET", gateway.NoResponse, false, false, true, false, 0},
 		{"dial", failing(dial), "POST", gateway.NoResponse, false, false, true, false, 0},
+		{"dial, after an attempt that was sent", failing(fmt.Errorf("gave up: %w (%w)", dial, errX)), "POST", gateway.NoResponse, true, false, false, false, 0},
 		{"refused", failing(fmt.Errorf("open: %w", refusal{errors.New("x")})), "POST", gateway.Refused, false, true, false, false, 0},
 		{"refused", failing(elsewhere{refusal{errors.New("x")}}), "POST", gateway.Refused, false, true, true, false, 0},
 		{"retried", failing(final{errors.New("x")}), "GET", gateway.NoResponse, true, false, false, false, 0},

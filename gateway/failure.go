@@ -38,10 +38,16 @@ func (c *call) fail(kind ErrorKind, resp *http.Response, err error) *Error {
 	return e
 }
 
-// isDial reports whether err comes from dialing: the request was not sent.
+// isDial reports whether err comes from dialing: the request was not sent. It does not
+// look into an error of several, such as that of a retry, one of whose attempts may
+// have been sent.
 func isDial(err error) bool {
-	op, ok := errors.AsType[*net.OpError](err)
-	return ok && (op.Op == "dial" || op.Op == "proxyconnect")
+	for ; err != nil; err = errors.Unwrap(err) {
+		if op, ok := err.(*net.OpError); ok {
+			return op.Op == "dial" || op.Op == "proxyconnect"
+		}
+	}
+	return false
 }
 
 // noResponse returns the Error for an error of http.Client. There is a response with

@@ -84,7 +84,7 @@ func (s *sayer) value(v reflect.Value) {
 			return
 		}
 	}
-	if t.Kind() != reflect.Interface && t.Implements(textMarshalerType) && v.CanInterface() {
+	if t.Kind() == reflect.Struct && t.Implements(textMarshalerType) && v.CanInterface() && !hasExported(t) {
 		text, err := encodeText(nil, v)
 		s.certain = err == nil
 		s.text(string(text))
@@ -136,6 +136,17 @@ func (s *sayer) value(v reflect.Value) {
 	default: // functions, channels
 		s.certain = s.certain && v.IsZero()
 	}
+}
+
+// hasExported reports whether a struct has exported fields. One that has none, such as
+// a time.Time, says by its text what it says.
+func hasExported(t reflect.Type) bool {
+	for f := range t.Fields() {
+		if f.IsExported() {
+			return true
+		}
+	}
+	return false
 }
 
 func (s *sayer) elements(v reflect.Value) {

@@ -123,6 +123,14 @@ func TestPagesOfARequestThatIsChanged(t *testing.T) {
 			t.Errorf("%s: %d calls, %v", name, calls, err)
 		}
 	}
+	// A text that an embedded type brings along is not all that a request says.
+	type since struct {
+		time.Time
+		Page int
+	}
+	if calls, err := pagesOf(t, since{}, 10, func(s since) since { s.Page++; return s }); calls != 10 || !errors.Is(err, gateway.ErrPageLimit) {
+		t.Errorf("an embedded time: %d calls, %v", calls, err)
+	}
 	// What cannot be known is not taken for a circle.
 	r := strings.NewReader("x")
 	if calls, err := pagesOf(t, io.Reader(r), 10, func(r io.Reader) io.Reader { return r }); calls != 10 || !errors.Is(err, gateway.ErrPageLimit) {
