@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"sync/atomic"
+	"time"
 )
 
 // ownFault reports whether err is nobody's, or the fault of the caller: a cancel, a
@@ -14,11 +15,13 @@ func (x *exchange) ownFault(err error) bool {
 	return nobodys(x.req.Context(), err) || x.upload != nil && x.upload.broken.Load() || cancelled(x.req)
 }
 
-// cancelled reports whether req was cancelled in the way of old.
+// cancelled reports whether req was cancelled in the way of old. http.Client does
+// so too when its Timeout has passed, which is the deadline of the context.
 func cancelled(req *http.Request) bool {
 	select {
 	case <-req.Cancel: //lint:ignore SA1019 there are callers who use it
-		return true
+		deadline, ok := req.Context().Deadline()
+		return !ok || time.Now().Before(deadline)
 	default:
 		return false
 	}

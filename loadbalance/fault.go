@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"sync/atomic"
+	"time"
 )
 
 // An upload is the body of a request on its way. It remembers whether it failed by
@@ -53,7 +54,10 @@ func (u *upload) Close() error {
 func unsendable(req *http.Request) bool {
 	select {
 	case <-req.Cancel:
-		return true
+		// http.Client closes it, too, when its Timeout has passed.
+		if deadline, ok := req.Context().Deadline(); !ok || time.Now().Before(deadline) {
+			return true
+		}
 	default:
 	}
 	if req.Method != "" && !isToken(req.Method) || req.ContentLength > 0 && req.Body == nil {
