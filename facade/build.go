@@ -96,7 +96,7 @@ type plan struct {
 	timed  bool // some part has a Timeout
 	counts []counts
 
-	begun, calls, failed, partial, refused, dropped atomic.Uint64
+	begun, calls, failed, partial, refused, panics atomic.Uint64
 }
 
 // counts are how a part has ended, by Status.

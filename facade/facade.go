@@ -90,7 +90,7 @@
 //	key of LastGood                   Call panics
 //	assemble                          Call panics     Call exits  Call hangs
 //	Observe of Called                 Call panics     Call exits  Call hangs
-//	Observe of Late                   Stats.Dropped   Stats.Dropped   no matter
+//	Observe of Late                   Stats.Panics    Stats.Panics  no matter
 //
 // Left behind is what has a time that is up. A value that assemble or an Observe of
 // Called has had when it ended badly is gone with it; when assemble did, the parts are

@@ -130,7 +130,7 @@ func (r *run) tell(e Event) {
 	defer func() {
 		if !returned {
 			recover()
-			r.plan.dropped.Add(1)
+			r.plan.panics.Add(1)
 		}
 	}()
 	observe(r.ctx.parent, e)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"regexp"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -328,7 +327,7 @@ func (m *mishaps) run(t *testing.T, observes bool, place func(*mishaps)) string 
 	m.mu.Lock()
 	late := m.late
 	m.mu.Unlock()
-	dropped := f.Stats().Dropped
+	dropped := f.Stats().Panics
 	if failed && undone != done && m.observed == nil {
 		return fmt.Sprintf("undone %d of %d after %v %v", undone, done, how, err)
 	}
@@ -346,7 +345,7 @@ func (m *mishaps) run(t *testing.T, observes bool, place func(*mishaps)) string 
 	case m.ending != mishap.Hangs && len(late) > 0 && late[len(late)-1] != nil:
 		return "told"
 	case dropped > 0:
-		return "Stats.Dropped"
+		return "Stats.Panics"
 	}
 	return "no matter"
 }
@@ -403,6 +402,5 @@ func TestMishaps(t *testing.T) {
 	if len(rows) < len(places) || len(cases) < 150 {
 		t.Errorf("found %d rows and %d cases only", len(rows), len(cases))
 	}
-	slices.SortFunc(cases, func(a, b mishap.Case) int { return strings.Compare(a.Name, b.Name) })
-	mishap.Run(t, cases)
+	mishap.Run(t, mishap.Sorted(cases))
 }

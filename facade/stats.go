@@ -10,7 +10,7 @@ type Stats struct {
 	Failed   uint64      // of Calls
 	Partial  uint64      // of Calls: those that succeeded, though something was missing
 	Refused  uint64      // calls whose context had ended before; not among Calls
-	Dropped  uint64      // panics of Observe that had no caller to reach
+	Panics   uint64      // of Observe, where they could not reach a caller; exits count, too
 	Parts    []PartStats // in the plan's order
 }
 
@@ -20,8 +20,8 @@ func (s Stats) LogValue() slog.Value {
 	if s.InFlight > 0 {
 		attrs = append(attrs, slog.Int("in_flight", s.InFlight))
 	}
-	attrs = append(attrs, counters([]string{"calls", "failed", "partial", "refused", "dropped"},
-		s.Calls, s.Failed, s.Partial, s.Refused, s.Dropped)...)
+	attrs = append(attrs, counters([]string{"calls", "failed", "partial", "refused", "panics"},
+		s.Calls, s.Failed, s.Partial, s.Refused, s.Panics)...)
 	for _, p := range s.Parts {
 		attrs = append(attrs, slog.Any(p.Part, p))
 	}
@@ -65,7 +65,7 @@ func (f *Facade[In, Out]) Stats() Stats {
 		Failed:  p.failed.Load(),
 		Partial: p.partial.Load(),
 		Refused: p.refused.Load(),
-		Dropped: p.dropped.Load(),
+		Panics:  p.panics.Load(),
 		Parts:   make([]PartStats, len(p.nodes)),
 	}
 	s.InFlight = int(p.begun.Load() - s.Calls)

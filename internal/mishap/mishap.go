@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -67,6 +68,12 @@ const (
 	Dies  = "the process dies" // of a panic with Value
 	Stuck = "the process is stuck"
 )
+
+// Sorted sorts cases by name, so that all processes number them in the same way.
+func Sorted(cases []Case) []Case {
+	slices.SortFunc(cases, func(a, b Case) int { return strings.Compare(a.Name, b.Name) })
+	return cases
+}
 
 // Run runs the cases. It is called by a test at top level, which does nothing else.
 func Run(t *testing.T, cases []Case) {
