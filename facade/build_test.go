@@ -144,7 +144,7 @@ func TestObserve(t *testing.T) {
 		facade.Step(p, "unneeded", now[int](1)).When(no)
 		c := facade.After2(p, "c", a, b, func(ctx context.Context, _, _ int) (int, error) { return takes[int](7*ms, 1)(ctx, 0) })
 		facade.After(p, "d", b, func(ctx context.Context, in int) (int, error) { return takes[int](11*ms, 1)(ctx, 0) })
-		fail := false
+		begin, fail := time.Now(), false
 		facade.After(p, "e", c, func(ctx context.Context, in int) (int, error) {
 			if fail {
 				return fails[int, int](ms, errWrong)(ctx, 0)
@@ -157,6 +157,9 @@ func TestObserve(t *testing.T) {
 		fail = true
 		_, err := f.Call(ctx, 0)
 		var lines []string
+		if len(events) != 2 || !events[0].Begin.Equal(begin) || !events[1].Begin.Equal(begin.Add(17*ms)) {
+			t.Errorf("the calls began at %v", begin)
+		}
 		for _, e := range events {
 			lines = append(lines, fmt.Sprintf("%v %s %v %v", e.Kind, e.Name, e.Elapsed, e.Err == err))
 			for _, s := range e.Spans {

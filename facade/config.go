@@ -22,6 +22,12 @@ type Config struct {
 	// an equal share of what is left of it. 0 means 10 seconds.
 	UndoTimeout time.Duration
 
+	// Context, if not nil, makes the context that a part's function gets, of the one
+	// that it would get: it can begin a trace span, or add a logger. It is called on
+	// the function's goroutine, and what it does badly the function does. What it
+	// returns must come from ctx.
+	Context func(ctx context.Context, part string) context.Context `json:"-"`
+
 	// Observe is called when a call ends, on the caller's goroutine, and when
 	// something ends that a call has left behind, on the goroutine of that. Its
 	// context is the caller's. nil means that nobody is told.

@@ -59,3 +59,34 @@ func TestContextsCanBePrinted(t *testing.T) {
 		}
 	})
 }
+
+// What a plan makes of the contexts of its parts is what the functions get, with its end
+// and its values. It can end badly, as a function can.
+func TestContextOfParts(t *testing.T) {
+	type key struct{}
+	bad := ""
+	p := facade.New[int](facade.Config{Context: func(ctx context.Context, part string) context.Context {
+		if part == bad {
+			panic(errWrong)
+		}
+		return context.WithValue(ctx, key{}, "span of "+part)
+	}})
+	reads := func(ctx context.Context, _ int) (string, error) {
+		facade.Degraded(ctx, errWrong) // it is still the part's
+		s, _ := ctx.Value(key{}).(string)
+		return s, nil
+	}
+	one := facade.Step(p, "one", reads).Timeout(time.Minute)
+	two := facade.Step(p, "two", reads)
+	f := build(t, p, func(v *facade.Values) (string, error) {
+		return fmt.Sprint(one.Value(v), ", ", two.Value(v), ", ", len(v.Missing())), nil
+	})
+	if got, err := f.Call(t.Context(), 0); got != "span of one, span of two, 2" || err != nil {
+		t.Errorf("got %q, %v", got, err)
+	}
+	bad = "two"
+	value, _ := crash(func() { f.Call(t.Context(), 0) })
+	if p, ok := value.(*facade.PanicError); !ok || p.Part != "two" || p.Value != any(errWrong) {
+		t.Errorf("panicked with %v", value)
+	}
+}

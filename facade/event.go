@@ -33,7 +33,8 @@ type Event struct {
 	Kind    Kind          // says which of the others are set
 	Name    string        // Config.Name
 	Err     error         // Called: an *Error, or nil; Late: of the function
-	Elapsed time.Duration // since the call began
+	Begin   time.Time     // of the call; Spans count from it
+	Elapsed time.Duration // since then
 	Spans   []Span        // Called: of all parts, in the plan's order
 	Part    string        // Late
 	Undone  bool          // Late
@@ -94,7 +95,7 @@ func (r *run) observe(e *Error) {
 	if r.plan.cfg.Observe == nil {
 		return
 	}
-	event := Event{Kind: Called, Name: r.plan.cfg.Name, Spans: r.spans(), Elapsed: r.now()}
+	event := Event{Kind: Called, Name: r.plan.cfg.Name, Begin: r.start, Elapsed: r.now(), Spans: r.spans()}
 	if e != nil {
 		event.Err = e
 	}

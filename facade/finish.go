@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"time"
 )
 
 // refuse is a call whose context has ended before.
@@ -11,7 +12,7 @@ func (p *plan) refuse(ctx context.Context) *Error {
 	e := &Error{Name: p.cfg.Name, Err: context.Cause(ctx)}
 	p.refused.Add(1)
 	if p.cfg.Observe != nil {
-		p.cfg.Observe(ctx, Event{Kind: Called, Name: p.cfg.Name, Err: e})
+		p.cfg.Observe(ctx, Event{Kind: Called, Name: p.cfg.Name, Begin: time.Now(), Err: e})
 	}
 	return e
 }

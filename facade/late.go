@@ -125,7 +125,7 @@ func (r *run) tell(e Event) {
 	if observe == nil {
 		return
 	}
-	e.Name, e.Elapsed = r.plan.cfg.Name, r.now()
+	e.Name, e.Begin, e.Elapsed = r.plan.cfg.Name, r.start, r.now()
 	returned := false
 	defer func() {
 		if !returned {

@@ -28,12 +28,26 @@ func (r *run) work(i int32, inline bool) {
 		case w.lack != nil:
 			i = w.substitute(i)
 		case w.admit(i):
-			v, err := r.plan.nodes[i].call(&r.cells[i], r)
+			v, err := r.plan.nodes[i].call(r.contextOf(i), r)
 			i = w.exit(i, v, err)
 		default:
 			i = w.without(i)
 		}
 	}
+}
+
+// contextOf returns the context of part i's function.
+func (r *run) contextOf(i int32) context.Context {
+	c := &r.cells[i]
+	f := r.plan.cfg.Context
+	if f == nil {
+		return c
+	}
+	ctx := f(c, r.plan.nodes[i].name)
+	if ctx == nil {
+		panic("facade: Config.Context has returned nil")
+	}
+	return ctx
 }
 
 // admit reports whether the function of part i is to be called. If not, its cell says
