@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -44,7 +45,7 @@ func promises(t *testing.T) map[string][]string {
 // mishaps is one call of a plan in which code ends badly.
 type mishaps struct {
 	ending mishap.Ending
-	armed  bool // not in the second call
+	armed  atomic.Bool // not in the second call
 	cfg    facade.Config
 	late   []error // what Observe was told
 	mu     sync.Mutex
@@ -61,7 +62,7 @@ type mishaps struct {
 
 // end ends the caller badly, in the first call.
 func (m *mishaps) end() {
-	if m.armed {
+	if m.armed.Load() {
 		m.ending.End()
 	}
 }
@@ -76,7 +77,7 @@ func (m *mishaps) part(name string) *facade.Part[int] {
 // after returns a function that ends badly after d, whatever its context says.
 func (m *mishaps) after(d time.Duration) func(context.Context, int) (int, error) {
 	return func(context.Context, int) (int, error) {
-		if m.armed {
+		if m.armed.Load() {
 			time.Sleep(d)
 		}
 		m.end()
@@ -127,7 +128,8 @@ var places = map[string][]func(*mishaps){
 			facade.Step(m.plan, "part", facade.LastGood(1, 0, m.after(0))).Timeout(ms).Optional()
 		},
 		func(m *mishaps) { // in a plan within
-			inner := &mishaps{plan: facade.New[int](facade.Config{}), armed: true, ending: m.ending}
+			inner := &mishaps{plan: facade.New[int](facade.Config{}), ending: m.ending}
+			inner.armed.Store(true)
 			facade.Step(inner.plan, "inner", m.after(0))
 			f, _ := facade.Build(inner.plan, missing)
 			facade.Step(m.plan, "part", f.Call).Timeout(ms).Optional()
@@ -254,7 +256,7 @@ var places = map[string][]func(*mishaps){
 		func(m *mishaps) {
 			get := facade.LastGood(1, 0, now[any](1))
 			facade.Step(m.plan, "part", func(ctx context.Context, _ int) (int, error) {
-				if m.armed {
+				if m.armed.Load() {
 					return get(ctx, []int{1})
 				}
 				return get(ctx, "key")
@@ -292,7 +294,7 @@ func each[T any](f func(context.Context, []int) ([]T, error)) func(context.Conte
 // has come of it.
 func (m *mishaps) run(t *testing.T, observes bool, place func(*mishaps)) string {
 	m.slow = time.Second
-	if m.armed = true; observes {
+	if m.armed.Store(true); observes {
 		m.cfg.Observe = m.observe
 	}
 	m.plan = facade.New[int](m.cfg)
@@ -305,7 +307,7 @@ func (m *mishaps) run(t *testing.T, observes bool, place func(*mishaps)) string 
 		if m.assemble != nil {
 			m.assemble()
 		}
-		if m.fail && m.armed {
+		if m.fail && m.armed.Load() {
 			return 0, errors.New("undo it")
 		}
 		return 1, nil
@@ -323,7 +325,7 @@ func (m *mishaps) run(t *testing.T, observes bool, place func(*mishaps)) string 
 	if p, ok := value.(*facade.PanicError); ok && (!strings.HasPrefix(p.Part, "part") || p.Value != mishap.Value && !strings.HasPrefix(fmt.Sprint(p.Value), "facade: LastGood:")) || !ok && value != nil && value != mishap.Value {
 		return fmt.Sprintf("panics with %v", value)
 	}
-	m.armed = false
+	m.armed.Store(false)
 	m.mu.Lock()
 	late := m.late
 	m.mu.Unlock()
