@@ -3,8 +3,10 @@ package loadbalance_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -106,6 +108,43 @@ func TestCheckTimeout(t *testing.T) {
 		time.Sleep(7 * time.Second)
 		inState(t, b, "0", loadbalance.Healthy, "")
 	})
+}
+
+// A check that hangs, whatever its context says, has failed; so has one that leaves
+// without a word. At most one of an endpoint is under way.
+func TestCheckHangs(t *testing.T) {
+	for name, check := range map[string]func(release chan struct{}, running *atomic.Int32) error{
+		"hangs":  func(release chan struct{}, _ *atomic.Int32) error { <-release; return nil },
+		"Goexit": func(chan struct{}, *atomic.Int32) error { runtime.Goexit(); return nil },
+		"panics": func(chan struct{}, *atomic.Int32) error { panic("oops") },
+	} {
+		inBubble(t, func(t *testing.T) {
+			release := make(chan struct{})
+			var running, most atomic.Int32
+			var well atomic.Bool
+			b := fixed(2, loadbalance.Config{CheckEvery: 4 * time.Second, CheckFailures: 3, CheckPasses: 1, SlowStart: -1,
+				Observe: func(context.Context, loadbalance.Event) {}})
+			b.Check(func(_ context.Context, v int) error {
+				if v != 0 || well.Load() {
+					return nil
+				}
+				most.Store(max(most.Load(), running.Add(1)))
+				defer running.Add(-1)
+				return check(release, &running)
+			})
+			time.Sleep(20 * time.Second)
+			inState(t, b, "0", loadbalance.Unhealthy, "its checks fail")
+			inState(t, b, "1", loadbalance.Healthy, "")
+			if n := most.Load(); n != 1 {
+				t.Errorf("%s: %d checks at once", name, n)
+			}
+			well.Store(true)
+			close(release)
+			time.Sleep(10 * time.Second)
+			inState(t, b, "0", loadbalance.Healthy, "its checks pass again")
+			b.Close()
+		})
+	}
 }
 
 // Checks come and go with the endpoints, and look at the value of the day.

@@ -105,7 +105,7 @@ func (c *choice) narrow(step int) *population {
 		}
 	}
 	for _, n := range tried {
-		if i, ok := c.s.index[n.key]; ok {
+		if i, ok := c.s.index[n.name]; ok {
 			c.own.remove(i)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"time"
 )
 
 // Errors found by [errors.Is] in what a Balancer refuses.
@@ -62,6 +63,44 @@ func (e *Error) Rejected() bool { return true }
 
 // Timeout reports whether the context's deadline passed before an endpoint was picked.
 func (e *Error) Timeout() bool { return errors.Is(e, context.DeadlineExceeded) }
+
+// elsewhere is a refusal that came from below one endpoint, such as that of its own
+// limit, while others are left: the next attempt would differ.
+type elsewhere struct{ error }
+
+func (e elsewhere) Unwrap() error   { return e.error }
+func (e elsewhere) Rejected() bool  { return true }
+func (e elsewhere) Retryable() bool { return true }
+
+// RetryAfter says that there is nothing to wait for: what the refusal itself says about
+// that, which is looked at otherwise, is about its endpoint.
+func (e elsewhere) RetryAfter() time.Duration { return time.Nanosecond }
+
+// other returns the error of a call to a node, as elsewhere if it is a refusal and there
+// are healthy endpoints to which no attempt of the call has gone yet.
+func (c *core) other(ctx context.Context, n *node, exclude []string, err error) error {
+	if err == nil || !rejected(err) || ctx.Err() != nil {
+		return err
+	}
+	s := c.current.Load()
+	var left population
+	if left.reset(len(s.nodes), true); s.up != nil {
+		left.copy(s.up)
+	}
+	visited, _ := ctx.Value(spreadKey{}).(*visits)
+	for _, tried := range visited.of(c, []*node{n}) {
+		exclude = append(exclude[:len(exclude):len(exclude)], tried.name)
+	}
+	for _, key := range exclude {
+		if i, ok := s.index[key]; ok {
+			left.remove(i)
+		}
+	}
+	if left.count == 0 {
+		return err
+	}
+	return elsewhere{err}
+}
 
 // LogValue implements [slog.LogValuer]: the fields that are set.
 func (e *Error) LogValue() slog.Value {

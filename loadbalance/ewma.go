@@ -15,46 +15,77 @@ func (peakEWMA) Next(v View) int {
 	case n > scan:
 		i, j := two(v.Rand(), n)
 		i, j = v.nth(i), v.nth(j)
-		if v.cost(j) < v.cost(i) {
+		if v.cheaper(j, i) {
 			return j
 		}
 		return i
-	case v.Len() > 64:
+	case v.Len() > scan:
 		return v.best(func(i int) float64 { return float64(v.cost(i)) })
 	}
-	lowest, equal := float32(math.Inf(1)), uint64(0) // equal has a bit for each of the best
-	now, even := uint32(v.now>>quickBits), v.s.even
-	for i, node := range v.s.nodes {
+	return v.cheapest()
+}
+
+// alike is by how much the keys of endpoints that are alike differ at most: one of them
+// is expected to take less than 2.3 times as long as the other.
+const alike = 1.5
+
+// cheapest compares all that are busy, and of the idle ones two at random by their keys,
+// which may be alike. Were it to take the best of the idle ones, the one that happens to
+// have answered fastest would have most of the calls for seconds when there are few.
+func (v View) cheapest() int {
+	var keys [scan]float64 // of the idle ones
+	idle := uint64(0)
+	busy, lowest := uint64(0), float32(math.Inf(1)) // busy has those with the lowest cost
+	for i, n := range v.s.nodes {
 		if v.Skip(i) {
 			continue
 		}
-		// What follows is cost, for the usual case: a call less is a fifth of the time.
-		quick := node.quick.Load()
-		c := math.Float32frombits(uint32(quick >> 32))
-		if !even || now-uint32(quick) > v.s.stale || node.waiting.Load()&countMask|uint64(node.open.Load()) != 0 {
-			c = v.cost(i)
-		}
-		if c < lowest {
-			lowest, equal = c, 1<<i
+		if key := n.idleKey() + v.s.members[i].heft; key == key {
+			keys[i] = key
+			idle |= 1 << i
+		} else if c := v.cost(i); c < lowest {
+			busy, lowest = 1<<i, c
 		} else if c == lowest {
-			equal |= 1 << i
+			busy |= 1 << i
 		}
 	}
-	if count := bits.OnesCount64(equal); count > 1 {
-		return nthBit(equal, below(v.Rand(), count))
+	best := -1
+	switch n := bits.OnesCount64(idle); {
+	case n > 1:
+		i, j := two(v.Rand(), n)
+		i, j = nthBit(idle, i), nthBit(idle, j)
+		if best = i; keys[j] < keys[i]-alike {
+			best = j
+		}
+	case n == 1:
+		best = bits.TrailingZeros64(idle)
 	}
-	return bits.TrailingZeros64(equal)
+	if best < 0 || busy != 0 && lowest < v.cost(best) {
+		return v.oneOf(busy)
+	}
+	return best
 }
 
-// cost is that of a node, over its weight. It goes without saying much for one that
-// is idle and has been heard of just now.
-func (v View) cost(i int) float32 {
-	n := v.s.nodes[i]
-	quick := n.quick.Load()
-	c := math.Float32frombits(uint32(quick >> 32))
-	if n.waiting.Load()&countMask|uint64(n.open.Load()) != 0 || uint32(v.now>>quickBits)-uint32(quick) > v.s.stale {
-		c = n.cost(v.now)
+// oneOf returns any of the bits of a word.
+func (v View) oneOf(word uint64) int {
+	if n := bits.OnesCount64(word); n > 1 {
+		return nthBit(word, below(v.Rand(), n))
 	}
+	return bits.TrailingZeros64(word)
+}
+
+// cheaper reports whether j costs less than i.
+func (v View) cheaper(j, i int) bool {
+	a, b := v.s.nodes[j].idleKey()+v.s.members[j].heft, v.s.nodes[i].idleKey()+v.s.members[i].heft
+	if a == a && b == b {
+		return a < b
+	}
+	return v.cost(j) < v.cost(i)
+}
+
+// cost is that of a node, over its weight.
+func (v View) cost(i int) float32 {
+	c := v.s.nodes[i].cost(v.now)
 	if v.s.even {
 		return c
 	}

@@ -38,3 +38,17 @@ func Pools(t *Transport) (n int) {
 	}
 	return n
 }
+
+// A Population is a population, for tests.
+type Population struct{ p population }
+
+// NewPopulation returns one of n.
+func NewPopulation(n int) *Population {
+	p := new(Population)
+	p.p.reset(n, true)
+	return p
+}
+
+func (p *Population) Remove(i int)  { p.p.remove(i) }
+func (p *Population) Count() int    { return p.p.count }
+func (p *Population) Nth(j int) int { return p.p.nth(j) }

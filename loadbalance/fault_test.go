@@ -2,10 +2,16 @@ package loadbalance_test
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -202,5 +208,62 @@ func TestResetDuringUpload(t *testing.T) {
 	transport.RoundTrip(req)
 	if s := b.Stats().Endpoints[0]; s.State != loadbalance.Ejected {
 		t.Errorf("%+v", s)
+	}
+}
+
+// Endpoints have connections of their own, whatever Base has been through: one whose
+// HTTP/2 was set up from outside hands all its connections to one pool, which its clones
+// would share.
+func TestConnectionsAreNotShared(t *testing.T) {
+	var answers []string
+	var urls []string
+	roots := x509.NewCertPool()
+	for _, name := range []string{"a", "b"} {
+		srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			fmt.Fprintf(w, "%s %d", name, r.ProtoMajor)
+		}))
+		srv.EnableHTTP2 = true
+		srv.StartTLS()
+		defer srv.Close()
+		urls = append(urls, srv.URL)
+		roots.AddCert(srv.Certificate())
+	}
+	base := &http.Transport{
+		TLSClientConfig: &tls.Config{RootCAs: roots, NextProtos: []string{"h2", "http/1.1"}},
+		TLSNextProto: map[string]func(string, *tls.Conn) http.RoundTripper{"h2": func(authority string, _ *tls.Conn) http.RoundTripper {
+			t.Errorf("a connection for %s was handed to the pool of Base", authority)
+			return roundTripper(func(*http.Request) (*http.Response, error) { return nil, errors.New("of another") })
+		}},
+	}
+	transport := &loadbalance.Transport{Balancer: hosts(t, urls...), Base: base}
+	defer transport.CloseIdleConnections()
+	for _, u := range urls {
+		transport.Hint = func(*http.Request) loadbalance.Hint { return loadbalance.Hint{Prefer: []string{u}} }
+		resp, err := transport.RoundTrip(get(t, "https://example.com/"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		answers = append(answers, string(body))
+	}
+	if want := []string{"a 2", "b 2"}; !slices.Equal(answers, want) {
+		t.Errorf("%q, want %q", answers, want)
+	}
+}
+
+// The dialers from before there were contexts keep their say, and dial the endpoint.
+func TestOldDialers(t *testing.T) {
+	var dialed []string
+	refuse := func(_, addr string) (net.Conn, error) {
+		dialed = append(dialed, addr)
+		return nil, errors.New("refused")
+	}
+	for _, base := range []*http.Transport{{Dial: refuse}, {DialTLS: refuse}} {
+		transport := &loadbalance.Transport{Balancer: hosts(t, "https://10.0.0.1:8443"), Base: base}
+		transport.RoundTrip(get(t, "https://orders.internal/"))
+	}
+	if want := []string{"10.0.0.1:8443", "10.0.0.1:8443"}; !slices.Equal(dialed, want) {
+		t.Errorf("dialed %q, want %q", dialed, want)
 	}
 }

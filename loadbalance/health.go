@@ -88,7 +88,7 @@ func (c *core) noteLocked(ctx context.Context, n *node, why string) {
 	n.mark(leaving, h.gone)
 	c.countLocked(n)
 	if s := n.stateLocked(now); s != h.told {
-		c.tellLocked(ctx, Event{Kind: Changed, Key: n.key, Value: c.value(h.endpoint), From: h.told, To: s, Reason: why})
+		c.tellLocked(ctx, Event{Kind: Changed, Key: n.name, Value: c.value(h.endpoint), From: h.told, To: s, Reason: why})
 		h.told, h.since, h.why = s, now, why
 		c.trouble = c.trouble || s == Ejected || s == Unhealthy
 	}
@@ -123,7 +123,7 @@ func (c *core) countLocked(n *node) {
 	c.changed = true
 	c.out.Add(one(now.out) - one(was.out))
 	c.ramping += int(one(now.ramping) - one(was.ramping))
-	if i, ok := c.set.index[n.key]; ok && c.set.nodes[i] == n {
+	if i, ok := c.set.index[n.name]; ok && c.set.nodes[i] == n {
 		c.up.put(i, now.up)
 	}
 	if now.due {

@@ -70,6 +70,7 @@ package loadbalance
 
 import (
 	"context"
+	"math"
 	"net/url"
 	"time"
 )
@@ -99,6 +100,7 @@ func newBalancer[T any](src Source[T], cfg Config, rand func() uint64) *Balancer
 	b := &Balancer[T]{core: core{cfg: cfg.withDefaults(), epoch: time.Now(), rand: rand, ready: make(chan struct{}), known: map[string]*node{}}}
 	c := &b.core
 	c.decay, c.stale = float64(c.cfg.Decay), int64(c.cfg.Decay/64)
+	c.fade = 1.25 * math.Log2E / c.decay // as price has the latency
 	c.timed = timed(c.cfg.Policy)
 	c.value = func(e any) any { return e.(*Endpoint[T]).Value }
 	c.ctx, c.cancel = context.WithCancel(context.Background())
@@ -161,7 +163,10 @@ func (b *Balancer[T]) pickAny(ctx context.Context, hash uint64) (Pick[T], error)
 }
 
 // Do calls op with the value of an endpoint. If none can be picked it returns an
-// [*Error] without calling op. Otherwise op's value and error come back unchanged.
+// [*Error] without calling op. Otherwise op's value and error come back unchanged, but
+// for a refusal by a layer below (an error with Rejected() bool): while there are healthy
+// endpoints that the call has not tried, it comes back in one with Retryable() bool that
+// reports true, as the next attempt would differ.
 func Do[T, R any](ctx context.Context, b *Balancer[T], op func(context.Context, T) (R, error)) (R, error) {
 	p, err := b.Pick(ctx)
 	if err != nil {
@@ -172,7 +177,7 @@ func Do[T, R any](ctx context.Context, b *Balancer[T], op func(context.Context, 
 	defer func() { p.call.done(ctx, &result) }()
 	v, err := op(ctx, p.Value())
 	result = Result{Err: err}
-	return v, err
+	return v, b.core.other(ctx, p.call.node, nil, err)
 }
 
 // Run is [Do] for an operation without a value.

@@ -16,18 +16,21 @@ type node struct {
 	open    atomic.Int64  // calls that are answered and have not ended
 	learnt  atomic.Uint64 // an estimate
 	stamp   atomic.Int64  // when it was learnt
-	quick   atomic.Uint64 // both in short: its price, above the stamp in quickTicks
+	heard   atomic.Int64  // when it gave the last good answer, to about stale/16
+	key     atomic.Uint64 // of its price, see publish
 	special atomic.Uint32 // why a good call has more to do when it ends
 	row     atomic.Uint32 // failures in a row
+	steady  atomic.Uint32 // good answers in a row that were no slower than expected, up to 15
 
 	core   *core
-	health *health // not looked at for good calls to healthy endpoints
-	key    string
-	_      [48]byte // so that no two share a cache line, nor a pair of them
+	health *health  // not looked at for good calls to healthy endpoints
+	name   string   // the key of the endpoint
+	_      [32]byte // so that no two share a cache line, nor a pair of them
 }
 
 func newNode(c *core, key string, now int64) *node {
-	n := &node{core: c, key: key, health: &health{since: now}}
+	n := &node{core: c, name: key, health: &health{since: now}}
+	n.heard.Store(now)
 	n.publish(estimate{}, now)
 	return n
 }
@@ -36,7 +39,6 @@ const (
 	countBits = 20
 	countMask = 1<<countBits - 1
 	tickBits  = 12 // a tick is 4 microseconds
-	quickBits = 20 // a tick of quick is a millisecond
 )
 
 // begun is what a call that began at start adds to waiting. A start of 0 is not
@@ -102,10 +104,26 @@ func (n *node) current(now int64) estimate {
 // other.
 const unknown = 1e3
 
-// publish makes the price of an estimate known to picks, after it was learnt.
+// publish makes the price of an estimate known to picks, after it was learnt, by a key
+// for comparisons. As prices fade with time, all by the same factor, the logarithm of a
+// price as it would have been at the epoch compares like the price itself at any time
+// (Cormode et al., "Forward decay", 2009). It is not a number where the estimate has
+// failures, which fade differently.
 func (n *node) publish(e estimate, now int64) {
 	n.stamp.Store(now)
-	n.quick.Store(uint64(math.Float32bits(e.price()))<<32 | uint64(uint32(now>>quickBits)))
+	key := math.NaN()
+	if e.failures == 0 {
+		key = math.Log2(float64(e.price())) + float64(now)*n.core.fade
+	}
+	n.key.Store(math.Float64bits(key))
+}
+
+// idleKey is the key of a node that is idle, and not a number for others.
+func (n *node) idleKey() float64 {
+	if n.waiting.Load()&countMask|uint64(n.open.Load()) != 0 {
+		return math.NaN()
+	}
+	return math.Float64frombits(n.key.Load())
 }
 
 // price is what a call to an idle endpoint costs. The latency counts with a power of
@@ -131,7 +149,9 @@ func (n *node) cost(now int64) float32 {
 	e := n.current(now)
 	w := n.waiting.Load()
 	c := e.price() * float32(w&countMask+1+uint64(n.open.Load()))
-	if o, l := oldest(w, now), max(e.latency, unknown); o > l {
+	// One that answers others meanwhile does not hang, however long a call takes.
+	silence := float32(now - n.heard.Load())
+	if o, l := min(oldest(w, now), silence), max(e.latency, unknown); o > l {
 		c *= o / l
 	}
 	return c
@@ -170,8 +190,11 @@ func (n *node) known(now, rtt int64) bool {
 // endpoint look slower, never faster.
 func (n *node) learn(now, rtt int64, o Outcome) {
 	good := o == Success || o == Default
+	if good {
+		n.heard.Store(now)
+	}
 	for {
-		old := n.learnt.Load()
+		old, steady := n.learnt.Load(), n.steady.Load()
 		e := estimateOf(old)
 		d := now - n.stamp.Load()
 		k := keep(d, n.core.decay)
@@ -189,12 +212,20 @@ func (n *node) learn(now, rtt int64, o Outcome) {
 		first := e.latency == 0 && good
 		switch r := float32(rtt); {
 		case rtt < 0 || e.latency == 0 && !good: // not measured, or nothing to go by
+		case first:
+			e.latency = r
+		case r > e.latency && good:
+			e.latency = min(r, e.latency*patience(steady))
+			steady = 0
 		case r > e.latency:
 			e.latency = r
 		case good:
+			k = min(k, 1-weighs)
 			e.latency = e.latency*k + r*(1-k)
+			steady = min(steady+1, maxSteady)
 		}
 		if n.learnt.CompareAndSwap(old, e.word()) {
+			n.steady.Store(steady)
 			n.publish(e, now)
 			if first && e.latency > 0 {
 				n.core.seed(e.latency, now)
@@ -202,6 +233,19 @@ func (n *node) learn(now, rtt int64, o Outcome) {
 			return
 		}
 	}
+}
+
+// maxSteady is how many good answers count against a slow one.
+const maxSteady = 15
+
+// patience is by what factor one slow answer makes the expected latency rise at most,
+// after so many answers that were as fast as expected. What one call in thousands waits
+// for says little about the next; of two in a row the second counts in full.
+func patience(steady uint32) float32 {
+	if steady == 0 {
+		return math.MaxFloat32
+	}
+	return 1 + 16/float32(steady+1)
 }
 
 // endure takes in a call whose end says nothing, but that it took longer than rtt: an

@@ -204,6 +204,47 @@ func TestWeighted(t *testing.T) {
 	}
 }
 
+// Weights that are far apart hold as well, down to one in ten thousand and below.
+func TestWeightedCanary(t *testing.T) {
+	for name, tt := range map[string]struct {
+		weights []float64
+		light   int // how many of them, at the end
+	}{
+		"1 in 10,000":          {[]float64{10_000, 1}, 1},
+		"0.001 among 99":       {append(slices.Repeat([]float64{1}, 99), 0.001), 1},
+		"two of different":     {[]float64{5000, 5000, 1, 0.5}, 2},
+		"1 in 100,000":         {[]float64{1e5, 1}, 1},
+		"three steps of scale": {[]float64{1e6, 1e3, 1}, 2},
+	} {
+		b := loadbalance.New(loadbalance.Static(withWeights(tt.weights...)...), loadbalance.Config{Policy: loadbalance.Weighted})
+		n, sum := len(tt.weights), 0.0
+		for _, w := range tt.weights {
+			sum += w
+		}
+		const calls = 100_000
+		count := counts(t, b, n, calls)
+		for i := n - tt.light; i < n; i++ {
+			want := calls * tt.weights[i] / sum
+			if got := float64(count[i]); math.Abs(got-want) > max(2, 0.05*want) {
+				t.Errorf("%s: %d has %.0f calls of %d, want %.1f", name, i, got, calls, want)
+			}
+		}
+	}
+}
+
+// The turn of one that is out goes to all others alike, not to the one that follows.
+func TestWeightedWithoutOne(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := fixed(4, loadbalance.Config{Policy: loadbalance.Weighted, EjectAfter: 1})
+		at(t, b, "1", failed)
+		count := counts(t, b, 4, 9000)
+		if count[1] != 0 {
+			t.Errorf("%v", count)
+		}
+		uniform(t, "the other three", []int{count[0], count[2], count[3]})
+	})
+}
+
 // The load policies heed weights too: calls that stay spread by them.
 func TestWeightedLoad(t *testing.T) {
 	inBubble(t, func(t *testing.T) {

@@ -50,7 +50,7 @@ func (p *pool) plain() *http.Transport {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.direct == nil {
-		p.direct = p.base.Clone()
+		p.direct = clone(p.base)
 	}
 	return p.direct
 }
@@ -68,21 +68,53 @@ func (p *pool) pinned(target *url.URL) *http.Transport {
 	if p.other != nil { // the endpoint has moved
 		p.other.CloseIdleConnections()
 	}
-	p.other, p.address = p.base.Clone(), address
+	p.other, p.address = clone(p.base), address
 	p.other.Proxy = nil
-	dial := p.base.DialContext
-	if dial == nil {
-		dial = new(net.Dialer).DialContext
-	}
+	dial := firstDialer(p.base.DialContext, legacy(p.base.Dial), new(net.Dialer).DialContext)
 	p.other.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return dial(ctx, network, address)
 	}
-	if dialTLS := p.base.DialTLSContext; dialTLS != nil {
+	if dialTLS := firstDialer(p.base.DialTLSContext, legacy(p.base.DialTLS)); dialTLS != nil {
 		p.other.DialTLSContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
 			return dialTLS(ctx, network, address)
 		}
 	}
 	return p.other
+}
+
+// clone returns a transport like base with connections of its own. One whose HTTP/2 was
+// set up by x/net/http2 hands its connections to a pool that its clones would share, so
+// that a request for one endpoint could reach another: the clone sets up its own.
+func clone(base *http.Transport) *http.Transport {
+	t := base.Clone()
+	if _, ok := t.TLSNextProto["h2"]; ok {
+		delete(t.TLSNextProto, "h2")
+		t.ForceAttemptHTTP2 = true
+		if len(t.TLSNextProto) == 0 {
+			t.TLSNextProto = nil // empty would mean that there is no HTTP/2
+		}
+	}
+	return t
+}
+
+type dialer func(ctx context.Context, network, address string) (net.Conn, error)
+
+// legacy is a dialer from before there were contexts, or nil.
+func legacy(dial func(network, address string) (net.Conn, error)) dialer {
+	if dial == nil {
+		return nil
+	}
+	return func(_ context.Context, network, address string) (net.Conn, error) { return dial(network, address) }
+}
+
+// firstDialer returns the first that is set.
+func firstDialer(dialers ...dialer) dialer {
+	for _, d := range dialers {
+		if d != nil {
+			return d
+		}
+	}
+	return nil
 }
 
 func (p *pool) closeIdle() {

@@ -12,7 +12,8 @@ type core struct {
 	cfg     Config
 	epoch   time.Time // of all times that are int64
 	decay   float64
-	stale   int64 // how old an estimate is when its age matters
+	fade    float64 // how much the logarithm of a price falls in a nanosecond
+	stale   int64   // how old an estimate is when its age matters
 	timed   bool
 	final   bool          // the set cannot change
 	rand    func() uint64 // nil: math/rand/v2
@@ -66,6 +67,7 @@ type member struct {
 	endpoint any // an *Endpoint[T]
 	weight   float64
 	inverse  float64 // of weight
+	heft     float64 // its logarithm to the base 2
 }
 
 // same reports whether two members are the same to a policy.
@@ -93,7 +95,6 @@ type snapshot struct {
 	panic   bool        // health is ignored
 	plain   bool        // nothing but the policy decides
 	timed   bool
-	stale   uint32 // how old an estimate is when its age matters, in ticks of quick
 	rand    func() uint64
 	prefers prefers // that are up
 }
@@ -127,7 +128,7 @@ func (c *core) publishLocked(ctx context.Context) {
 
 // view returns a snapshot of a set in which nobody has lost their health.
 func (c *core) view(set *set) *snapshot {
-	return &snapshot{set: set, core: c, timed: c.timed, stale: uint32(min(c.stale>>quickBits, 1<<30)), rand: c.rand}
+	return &snapshot{set: set, core: c, timed: c.timed, rand: c.rand}
 }
 
 // seed gives the first latency that is known to all endpoints of which none is.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -144,6 +145,45 @@ func TestWatchAgain(t *testing.T) {
 			t.Errorf("watched %d times, %v", len(src.watched), keys(b))
 		}
 	})
+}
+
+// lost is a source whose Watch ends without a word, at first.
+type lost struct {
+	calls int
+	leave func()
+}
+
+func (l *lost) Watch(ctx context.Context, set func([]endpoint, error)) error {
+	if l.calls++; l.calls < 3 {
+		l.leave()
+	}
+	set(numbers(2), nil)
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// A Watch that calls runtime.Goexit, or panics where somebody is told, is watched again
+// like one that returns an error.
+func TestWatchIsLost(t *testing.T) {
+	for says, leave := range map[string]func(){"Goexit": runtime.Goexit, "panicked: oops": func() { panic("oops") }} {
+		inBubble(t, func(t *testing.T) {
+			var events []loadbalance.Event
+			src := &lost{leave: leave}
+			b := loadbalance.New(src, loadbalance.Config{Observe: collect(&events)})
+			defer b.Close()
+			if _, err := b.Pick(t.Context()); !errors.Is(err, loadbalance.ErrNoEndpoints) || !strings.Contains(err.Error(), says) {
+				t.Errorf("%v", err)
+			}
+			if err := b.Stats().Err; err == nil || !strings.Contains(err.Error(), says) {
+				t.Errorf("%v", err)
+			}
+			time.Sleep(time.Minute)
+			if src.calls != 3 || len(events) != 4 || events[0].Kind != loadbalance.SourceFailed || b.Stats().Err != nil {
+				t.Errorf("watched %d times, told %+v", src.calls, events)
+			}
+			picked(t, b)
+		})
+	}
 }
 
 // What is known belongs to the key: it survives new sets, new values, and a resolver

@@ -99,7 +99,7 @@ func (b *Balancer[T]) Stats() Stats {
 	s := Stats{Name: c.cfg.Name, Panic: c.panicking, Err: c.err}
 	add := func(n *node, weight float64) {
 		s.Endpoints = append(s.Endpoints, EndpointStats{
-			Key: n.key, State: n.stateLocked(now), Reason: n.health.why, For: time.Duration(now - n.health.since),
+			Key: n.name, State: n.stateLocked(now), Reason: n.health.why, For: time.Duration(now - n.health.since),
 			Weight: weight, InFlight: n.inFlight(), Latency: n.latency(now),
 			FailureRate: float64(n.current(now).failures),
 		})

@@ -69,7 +69,9 @@ var (
 )
 
 // RoundTrip implements [http.RoundTripper]. If no endpoint can be picked it sends nothing
-// and returns an [*Error], or the cause of the request's context if that has ended.
+// and returns an [*Error], or the cause of the request's context if that has ended. An
+// error of Base comes back as it is, but for a refusal while others are left, as with
+// [Do].
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err := t.check(req); err != nil {
 		closeBody(req)
@@ -105,7 +107,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	if err != nil {
 		result = x.judge(nil, err)
-		return nil, err
+		return nil, t.Balancer.core.other(req.Context(), x.pick.call.node, hint.Exclude, err)
 	}
 	resp.Request = req
 	result = x.judge(resp, nil)

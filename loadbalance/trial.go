@@ -42,7 +42,7 @@ func (c *core) takeTrial(ctx context.Context, s *snapshot, now int64, h Hint, vi
 	for _, n := range c.due {
 		if p.may(n) && (c.missed || p.is(n)) && n.begin(c.start(now), c.cfg.MaxInFlight) {
 			c.missed = false
-			return c.set.members[c.set.index[n.key]], c.tryLocked(ctx, n)
+			return c.set.members[c.set.index[n.name]], c.tryLocked(ctx, n)
 		}
 	}
 	c.missed = len(c.due) > 0 // so the next one need not be meant for it
@@ -70,7 +70,7 @@ type trialist struct {
 
 // may reports whether it may go to a node.
 func (p *trialist) may(n *node) bool {
-	return !slices.Contains(p.hint.Exclude, n.key) && !slices.Contains(p.tried, n)
+	return !slices.Contains(p.hint.Exclude, n.name) && !slices.Contains(p.tried, n)
 }
 
 // is reports whether it could go to a node if all were well: it is a first attempt, and
@@ -80,10 +80,10 @@ func (p *trialist) is(n *node) bool {
 	case len(p.tried) > 0:
 		return false
 	case len(p.hint.Prefer) >= longList:
-		i, ok := p.set.index[n.key]
+		i, ok := p.set.index[n.name]
 		return ok && p.set.preferred(p.hint.Prefer).has(i)
 	case len(p.hint.Prefer) > 0:
-		return slices.Contains(p.hint.Prefer, n.key)
+		return slices.Contains(p.hint.Prefer, n.name)
 	case p.home != nil:
 		return p.home == n
 	}

@@ -19,7 +19,7 @@ type View struct {
 func (v View) Len() int { return len(v.s.nodes) }
 
 // Key returns the key of an endpoint.
-func (v View) Key(i int) string { return v.s.nodes[i].key }
+func (v View) Key(i int) string { return v.s.nodes[i].name }
 
 // Weight returns the weight of an endpoint, 1 if it has none.
 func (v View) Weight(i int) float64 { return v.s.members[i].weight }

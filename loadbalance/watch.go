@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"math"
 	"math/rand/v2"
 	"runtime/debug"
 	"slices"
@@ -52,7 +54,7 @@ func (c *core) launch(f func() error) <-chan error {
 		defer func() {
 			if c.cfg.Observe != nil && err == errExited {
 				if v := recover(); v != nil {
-					err = fmt.Errorf("loadbalance: it has panicked: %v\n%s", v, debug.Stack())
+					err = &panicError{v, debug.Stack()}
 				}
 			}
 			result <- err
@@ -60,6 +62,19 @@ func (c *core) launch(f func() error) <-chan error {
 		err = f()
 	}()
 	return result
+}
+
+// panicError is a panic of the user's code.
+type panicError struct {
+	value any
+	stack []byte
+}
+
+func (p *panicError) Error() string { return fmt.Sprintf("loadbalance: it has panicked: %v", p.value) }
+
+// LogValue implements [slog.LogValuer]: only a log has room for the stack.
+func (p *panicError) LogValue() slog.Value {
+	return slog.GroupValue(slog.Any("panic", p.value), slog.String("stack", string(p.stack)))
 }
 
 // sleep waits, until it is woken or ctx ends, and then reports false.
@@ -130,7 +145,7 @@ func (b *Balancer[T]) build(list []Endpoint[T]) (*set, error) {
 			n.assume(usual, now)
 		}
 		weight := cmp.Or(e.Weight, 1)
-		m := member{node: n, endpoint: new(e), weight: weight, inverse: 1 / weight}
+		m := member{node: n, endpoint: new(e), weight: weight, inverse: 1 / weight, heft: -math.Log2(weight)}
 		next.members = append(next.members, m)
 		next.nodes = append(next.nodes, n)
 		next.index[e.Key] = i
@@ -169,14 +184,14 @@ func (c *core) replaceLocked(next *set) {
 	}
 	for _, n := range next.nodes {
 		switch {
-		case c.known[n.key] == n:
+		case c.known[n.name] == n:
 			continue
 		case old == nil:
 			c.countLocked(n)
 		default:
 			c.rampLocked(ctx, n, "it has joined")
 		}
-		c.known[n.key] = n
+		c.known[n.name] = n
 	}
 	c.forgetLocked(c.now())
 	c.publishLocked(ctx)
@@ -227,7 +242,7 @@ func (c *core) checkDrainedLocked(ctx context.Context, n *node) {
 		for _, f := range c.drains {
 			f(n)
 		}
-		c.tellLocked(ctx, Event{Kind: Drained, Key: n.key, Value: c.value(h.endpoint)})
+		c.tellLocked(ctx, Event{Kind: Drained, Key: n.name, Value: c.value(h.endpoint)})
 	}
 }
 
@@ -252,7 +267,7 @@ func (c *core) forgetLocked(now int64) {
 		if recent := now-n.health.leftAt < int64(rememberFor) && i >= first; recent || !n.health.drained {
 			return false
 		}
-		delete(c.known, n.key)
+		delete(c.known, n.name)
 		return true
 	})
 }

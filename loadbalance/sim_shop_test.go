@@ -1,0 +1,199 @@
+package loadbalance_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/belay-go/belay/internal/sim"
+	"github.com/belay-go/belay/loadbalance"
+)
+
+// The policies, and the rules of gRPC and Envoy beside them.
+var (
+	detectors = []contender{
+		{"gRPC round robin", newOutlier(false, false, false)},
+		{"gRPC least request", newOutlier(true, false, false)},
+		{"the same with outlier detection", newOutlier(true, true, false)},
+		{"Envoy least request with outlier detection", newOutlier(true, true, true)},
+	}
+	ours = []contender{
+		{"belay, round robin", belay(loadbalance.Config{Policy: loadbalance.RoundRobin})},
+		{"belay, least loaded", belay(loadbalance.Config{Policy: loadbalance.LeastLoaded})},
+		byP2C, byDefault,
+	}
+)
+
+// plays is what a contender makes of a shop, over all seeds.
+func (f shop) plays(t *testing.T, seeds uint64, c contender) (calls []served) {
+	for seed := range seeds {
+		sim.Run(t, seed, func(s *sim.Sim) { calls = append(calls, f.play(s, c)...) })
+	}
+	return calls
+}
+
+// took are the times of calls, and how many per cent of them have failed.
+func took(calls []served) (times sim.Samples, failed float64) {
+	for _, c := range calls {
+		times = append(times, c.took)
+		if c.err != nil {
+			failed += 100 / float64(len(calls))
+		}
+	}
+	return times, failed
+}
+
+// short is how long a simulation is.
+func short(full, short time.Duration) time.Duration {
+	if sim.Full() {
+		return full
+	}
+	return short
+}
+
+// TestSimBlackHole has ten servers of eight workers, of which one is ten times as slow
+// as the others and one fails at once, always or at times.
+func TestSimBlackHole(t *testing.T) {
+	for _, tt := range []struct {
+		clients int
+		rate    float64
+		fails   float64
+	}{{1, 3000, 1}, {100, 3000, 1}, {100, 3000, 0.4}, {100, 5000, 0.4}} {
+		if !sim.Full() && tt.rate > 3000 {
+			continue
+		}
+		hole := shop{servers: 10, workers: 8, clients: tt.clients, rate: tt.rate, warm: short(5*time.Second, 3*time.Second),
+			length: short(20*time.Second, 4*time.Second), deadline: time.Second,
+			serve: func(r *sim.Rand, _ time.Duration, server int) (time.Duration, error) {
+				switch d := r.Exp(10 * time.Millisecond); {
+				case server == 0 && r.Float64() < tt.fails:
+					return time.Millisecond, errSim
+				case server == 1:
+					return 10 * d, nil
+				default:
+					return d, nil
+				}
+			}}
+		all := slices.Concat(detectors, ours, []contender{{"belay, least loaded, without ejection",
+			belay(loadbalance.Config{Policy: loadbalance.LeastLoaded, EjectAfter: -1, EjectRate: -1})}})
+		if !sim.Full() {
+			all = []contender{detectors[2], byDefault}
+		}
+		p99, failed := map[string]time.Duration{}, map[string]float64{}
+		var table sim.Table
+		table.Row(fmt.Sprintf("%d clients, %.0f calls a second, %.0f %% fail there", tt.clients, tt.rate, 100*tt.fails), "p50", "p99", "failed, %", "share of the one that fails, %")
+		for _, c := range all {
+			calls := hole.plays(t, 1, c)
+			times, bad := took(calls)
+			there := 0
+			for _, c := range calls {
+				if c.server == 0 {
+					there++
+				}
+			}
+			p99[c.name], failed[c.name] = times.Quantile(0.99), bad
+			table.Row(c.name, times.Quantile(0.5), p99[c.name], bad, 100*float64(there)/float64(len(calls)))
+		}
+		show(t, table)
+		for _, c := range all {
+			if c.name != byDefault.name && (p99[c.name] < p99[byDefault.name] || failed[c.name] < failed[byDefault.name]-0.5) {
+				t.Errorf("%v: %s has a p99 of %v and %.2f %% failures, belay %v and %.2f %%", tt, c.name, p99[c.name], failed[c.name], p99[byDefault.name], failed[byDefault.name])
+			}
+		}
+		if failed[byDefault.name] > 1 {
+			t.Errorf("%v: %.2f %% fail", tt, failed[byDefault.name])
+		}
+	}
+}
+
+// TestSimRareSlow has ten equal servers, where one call in 5,000 takes a second more,
+// wherever it goes.
+func TestSimRareSlow(t *testing.T) {
+	for _, rate := range []float64{400, 4000, 5600} {
+		if !sim.Full() && rate != 4000 {
+			continue
+		}
+		rare := shop{servers: 10, workers: 8, clients: 1, rate: rate, warm: 5 * time.Second, length: short(60*time.Second, 15*time.Second),
+			serve: func(r *sim.Rand, _ time.Duration, _ int) (time.Duration, error) {
+				d := r.Exp(10 * time.Millisecond)
+				if r.Float64() < 0.0002 {
+					d += time.Second
+				}
+				return d, nil
+			}}
+		p99 := map[string]time.Duration{}
+		var table sim.Table
+		table.Row(fmt.Sprintf("%.0f calls a second", rate), "p50", "p90", "p99", "most calls to one server in a second, of a fair share")
+		for _, c := range []contender{byP2C, ours[1], byDefault} {
+			calls := rare.plays(t, map[bool]uint64{true: 4, false: 1}[sim.Full()], c)
+			times, _ := took(calls)
+			p99[c.name] = times.Quantile(0.99)
+			table.Row(c.name, times.Quantile(0.5), times.Quantile(0.9), p99[c.name], fmt.Sprintf("%.1f", float64(busiest(calls, 10))/(rate/10)))
+		}
+		show(t, table)
+		if p99[byDefault.name] > p99[byP2C.name]*5/4 {
+			t.Errorf("at %.0f calls a second the p99 is %v, with P2C %v", rate, p99[byDefault.name], p99[byP2C.name])
+		}
+	}
+}
+
+// busiest is how many calls a server has had at most in one second.
+func busiest(calls []served, servers int) (most int) {
+	bins := make([]sim.Bins, servers)
+	for _, c := range calls {
+		bins[c.server].Add(c.at)
+	}
+	for _, b := range bins {
+		if len(b) > 0 {
+			most = max(most, slices.Max(b))
+		}
+	}
+	return most
+}
+
+// TestSimFewCalls has ten equal servers and few calls: no server should have most of
+// them: not one more than with P2C in the busiest second.
+func TestSimFewCalls(t *testing.T) {
+	few := shop{servers: 10, workers: 8, clients: 1, rate: 50, length: 30 * time.Second,
+		serve: func(r *sim.Rand, _ time.Duration, _ int) (time.Duration, error) {
+			return r.Exp(10 * time.Millisecond), nil
+		}}
+	median := map[string]int{}
+	var table sim.Table
+	table.Row("rule", "calls to one server in its busiest second, of 50: the median", "the most")
+	for _, c := range slices.Concat(ours[:2], []contender{byP2C, byDefault}) {
+		var most []int
+		for seed := range uint64(20) {
+			sim.Run(t, seed, func(s *sim.Sim) { most = append(most, busiest(few.play(s, c), 10)) })
+		}
+		slices.Sort(most)
+		median[c.name] = most[10]
+		table.Row(c.name, most[10], most[19])
+	}
+	show(t, table)
+	if median[byDefault.name] > median[byP2C.name]+1 {
+		t.Errorf("the busiest second has %d calls, with P2C %d", median[byDefault.name], median[byP2C.name])
+	}
+}
+
+// TestSimDead has four of ten servers fail at once, one more than may be ejected.
+func TestSimDead(t *testing.T) {
+	dead := shop{servers: 10, workers: 8, clients: 1, rate: 2000, warm: 5 * time.Second, length: short(20*time.Second, 10*time.Second),
+		serve: func(r *sim.Rand, _ time.Duration, server int) (time.Duration, error) {
+			if server < 4 {
+				return time.Millisecond, errSim
+			}
+			return r.Exp(10 * time.Millisecond), nil
+		}}
+	var table sim.Table
+	table.Row("rule", "failed, %")
+	for _, c := range ours {
+		_, failed := took(dead.plays(t, 1, c))
+		table.Row(c.name, failed)
+		if c.name != ours[0].name && failed > 0.2 {
+			t.Errorf("%s: %.2f %% fail", c.name, failed)
+		}
+	}
+	show(t, table)
+}
