@@ -106,7 +106,7 @@ func (c *core) checked(ctx context.Context, n *node, err error) {
 	}
 	h.unhealthy = false
 	if h.out == Healthy {
-		c.rampLocked(ctx, n, "its checks pass again")
+		c.rampLocked(ctx, n, c.now(), "its checks pass again")
 	} else {
 		c.noteLocked(ctx, n, "its checks pass again")
 	}

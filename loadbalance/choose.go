@@ -19,8 +19,6 @@ type Hint struct {
 	Hash uint64
 }
 
-func (h *Hint) isZero() bool { return len(h.Prefer)+len(h.Exclude) == 0 && h.Hash == 0 }
-
 var errExcluded = errors.New("all of them are excluded")
 
 // choice is a pick in the making, when more than the policy decides.
@@ -229,6 +227,9 @@ func (c *core) giveBack(ctx context.Context, n *node, start int64) {
 func (c *core) wait(ctx context.Context) (*snapshot, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, &Error{Name: c.cfg.Name, Err: err, Cause: context.Cause(ctx)}
+	}
+	if s := c.current.Load(); s != nil && !s.closed {
+		return s, nil
 	}
 	select {
 	case <-c.ready:

@@ -13,8 +13,7 @@ type peakEWMA struct{}
 func (peakEWMA) Next(v View) int {
 	switch n := v.count(); {
 	case n > scan:
-		i, j := two(v.Rand(), n)
-		i, j = v.nth(i), v.nth(j)
+		i, j := v.pair()
 		if v.cheaper(j, i) {
 			return j
 		}
@@ -26,8 +25,8 @@ func (peakEWMA) Next(v View) int {
 }
 
 // alike is by how much the keys of endpoints that are alike differ at most: one of them
-// is expected to take less than 2.3 times as long as the other.
-const alike = 1.5
+// is less than twice as expensive as the other.
+const alike = 1
 
 // cheapest compares all that are busy, and of the idle ones two at random by their keys,
 // which may be alike. Were it to take the best of the idle ones, the one that happens to
@@ -40,7 +39,10 @@ func (v View) cheapest() int {
 		if v.Skip(i) {
 			continue
 		}
-		if key := n.idleKey() + v.s.members[i].heft; key == key {
+		if key := v.idleKey(i, n); key == key {
+			if n.learnt.Load()>>32 != 0 {
+				key += alike // one that fails is not like the others
+			}
 			keys[i] = key
 			idle |= 1 << i
 		} else if c := v.cost(i); c < lowest {
@@ -76,11 +78,26 @@ func (v View) oneOf(word uint64) int {
 
 // cheaper reports whether j costs less than i.
 func (v View) cheaper(j, i int) bool {
-	a, b := v.s.nodes[j].idleKey()+v.s.members[j].heft, v.s.nodes[i].idleKey()+v.s.members[i].heft
+	a, b := v.idleKey(j, v.s.nodes[j]), v.idleKey(i, v.s.nodes[i])
 	if a == a && b == b {
 		return a < b
 	}
 	return v.cost(j) < v.cost(i)
+}
+
+// idleKey is the key of an idle node, with its weight, and not a number for others.
+func (v View) idleKey(i int, n *node) float64 {
+	if n.waiting.Load()&countMask|uint64(n.open.Load()) != 0 {
+		return math.NaN()
+	}
+	key := math.Float64frombits(n.key.Load())
+	if key != key { // it has failures
+		key = n.keyOf(n.current(v.now), v.now)
+	}
+	if v.s.even {
+		return key
+	}
+	return key + v.s.members[i].heft
 }
 
 // cost is that of a node, over its weight.

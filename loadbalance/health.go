@@ -229,6 +229,6 @@ func (c *core) readmitLocked(ctx context.Context, n *node, trial uint32) {
 	h.out, h.trial, h.passed, h.backAt = Healthy, 0, trial, c.now()
 	n.row.Store(0)
 	n.forgive(h.backAt, float32(c.typical(h.backAt, n)))
-	c.rampLocked(ctx, n, "its trial succeeded")
+	c.rampLocked(ctx, n, h.backAt, "its trial succeeded")
 	c.publishLocked(ctx)
 }

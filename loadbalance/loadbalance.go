@@ -13,23 +13,32 @@
 // # Model
 //
 // A [Source] gives sets of endpoints. What is known about an endpoint belongs to its
-// Key, and survives new sets. The [Policy] chooses among the endpoints that may be
-// picked, and each call tells by its [Result] how it went:
+// Key, and survives new sets. The [Policy] chooses among the endpoints that can be
+// picked. Each call tells by its [Result] how it went:
 //
 //   - A success counts by its latency. A deadline is a failure, whoever has set it:
 //     that is how an endpoint that never answers looks. A panic and a runtime.Goexit
 //     are failures and pass through.
 //   - A failure never makes an endpoint look fast. EjectAfter of them in a row, or
-//     EjectRate of the last ones, eject the endpoint for a time. Then, after as many
-//     calls to others as there are, one call is its trial: if it succeeds the endpoint
-//     comes back with a slow start, otherwise it is ejected for twice as long.
+//     EjectRate of the last ones, eject the endpoint for a time. Then, after ten calls
+//     to others or as many as there are, one call is its trial. If that succeeds the
+//     endpoint comes back with a slow start, otherwise it is ejected for twice as long.
 //   - An overload makes an endpoint look slower, and cools it down for as long as it
 //     has asked for. Then it has a trial as well.
-//   - The end of a context that the caller cancelled, and a refusal by another layer
-//     of this process (an error with Rejected() bool), say nothing.
+//   - What the caller has cancelled says nothing, nor does a refusal by another layer
+//     of this process (an error with Rejected() bool). Whether a context was cancelled
+//     or its time was up is decided by its cause.
+//
+// Config.Classify and [Transport].Classify know better where these rules do not fit.
+// At most MaxEjected of the endpoints are ejected or cool at a time.
 //
 // An endpoint that joins is taken to be as fast as the mean of the others, and has a
-// slow start. One that leaves drains: its calls in flight go on.
+// slow start. If all endpoints are in their slow start, only the differences count.
+// One that leaves drains: its calls in flight go on.
+//
+// Functions of the caller that run on a goroutine of the Balancer, a Source's Watch and
+// a check, fail if they call runtime.Goexit. If they panic they fail as well where
+// Config.Observe is set, which is told; otherwise the panic ends the program.
 //
 // # Precedence
 //
@@ -37,11 +46,11 @@
 // never overruled by what follows.
 //
 //  1. An endpoint that is not in the set is not picked.
-//  2. Nor is one in Hint.Exclude.
-//  3. Nor is one with MaxInFlight calls: if all are full, there is an [*Error].
-//  4. One that is unhealthy, ejected, cooling, or half-open with its trial under way
-//     is not picked, as long as the share of healthy ones is at least Panic. Below
-//     that their health is ignored; and where 1 and 2 leave no other, too.
+//  2. One in Hint.Exclude is not picked.
+//  3. One with MaxInFlight calls is not picked. If all are full, there is an [*Error].
+//  4. One that is unhealthy, ejected, cooling or half-open is not picked, but for its
+//     trial, as long as the share of healthy ones is at least Panic. Below that their
+//     health is ignored, and also where 1 and 2 leave no other.
 //  5. One that another attempt of the call has tried is not picked (see
 //     [WithSpread]), as long as there is another.
 //  6. One in Hint.Prefer is picked, if there is one left.
@@ -81,8 +90,8 @@ import (
 // only then it needs a Close.
 //
 // A pick takes no lock and allocates nothing, whatever happens to the set meanwhile,
-// but for one that begins a trial, or that must go elsewhere than the policy says. It
-// costs the same for ten endpoints as for a thousand, except with LeastLoaded.
+// but for one that begins a trial, or that [WithSpread] remembers. It costs about the same for ten endpoints as for ten
+// thousand, except with LeastLoaded, which looks at all of them.
 type Balancer[T any] struct {
 	core core
 }
@@ -129,35 +138,41 @@ func Hosts(urls ...string) (*Balancer[*url.URL], error) {
 // Pick chooses an endpoint for a call, which counts as in flight until [Pick.Done].
 // It waits for the first set of endpoints, until ctx ends, and after that never. It
 // returns an [*Error] if there is nothing to pick, or ctx has ended.
-func (b *Balancer[T]) Pick(ctx context.Context) (Pick[T], error) { return b.pickAny(ctx, 0) }
+func (b *Balancer[T]) Pick(ctx context.Context) (Pick[T], error) { return b.pickPlainly(ctx, &Hint{}) }
 
 // PickWith is Pick with a hint.
 func (b *Balancer[T]) PickWith(ctx context.Context, h Hint) (Pick[T], error) {
-	if len(h.Prefer)+len(h.Exclude) == 0 {
-		return b.pickAny(ctx, h.Hash)
+	if len(h.Exclude) > 0 {
+		return b.pick(ctx, h)
 	}
-	return b.pick(ctx, h)
+	return b.pickPlainly(ctx, &h)
 }
 
-// pickAny is a pick about which only the policy decides, as long as that is so.
-func (b *Balancer[T]) pickAny(ctx context.Context, hash uint64) (Pick[T], error) {
+// pickPlainly is a pick about which the policy decides, among all or those that are
+// preferred. Where there is more to it, it is pick.
+func (b *Balancer[T]) pickPlainly(ctx context.Context, h *Hint) (Pick[T], error) {
 	s := b.core.current.Load()
 	if s == nil || !s.plain || ctx.Err() != nil || ctx.Value(spreadKey{}) != nil {
-		return b.pick(ctx, Hint{Hash: hash})
+		return b.pick(ctx, *h)
 	}
-	v := View{s: s, from: s.up, hash: hash}
+	v := View{s: s, from: s.up, hash: h.Hash}
+	if len(h.Prefer) > 0 {
+		if v.from = s.prefers.get(h.Prefer); v.from == nil || v.from.count == 0 {
+			return b.pick(ctx, *h)
+		}
+	}
 	if s.timed {
 		v.now = b.core.now()
 	}
 	i := s.policy.Next(v)
 	if uint(i) >= uint(len(s.members)) || v.Skip(i) {
-		return b.pick(ctx, Hint{Hash: hash})
+		return b.pick(ctx, *h)
 	}
 	m := &s.members[i]
 	m.node.waiting.Add(begun(v.now))
 	if m.node.special.Load()&leaving != 0 {
 		b.core.giveBack(ctx, m.node, v.now)
-		return b.pick(ctx, Hint{Hash: hash})
+		return b.pick(ctx, *h)
 	}
 	return Pick[T]{call: call{node: m.node, start: v.now}, endpoint: m.endpoint.(*Endpoint[T])}, nil
 }
@@ -207,7 +222,9 @@ func (b *Balancer[T]) Close() error {
 		for _, n := range c.set.nodes {
 			n.health.stopTimerLocked()
 		}
-		c.current.Store(c.view(c.set)) // in which picks are not plain, and see the end
+		s := c.view(c.set)
+		s.closed = true
+		c.current.Store(s)
 	}
 	return nil
 }

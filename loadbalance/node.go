@@ -104,26 +104,22 @@ func (n *node) current(now int64) estimate {
 // other.
 const unknown = 1e3
 
-// publish makes the price of an estimate known to picks, after it was learnt, by a key
-// for comparisons. As prices fade with time, all by the same factor, the logarithm of a
-// price as it would have been at the epoch compares like the price itself at any time
-// (Cormode et al., "Forward decay", 2009). It is not a number where the estimate has
-// failures, which fade differently.
+// publish makes the price of an estimate known to picks, after it was learnt, by its
+// key. That is not a number where the estimate has failures, which fade differently.
 func (n *node) publish(e estimate, now int64) {
 	n.stamp.Store(now)
 	key := math.NaN()
 	if e.failures == 0 {
-		key = math.Log2(float64(e.price())) + float64(now)*n.core.fade
+		key = n.keyOf(e, now)
 	}
 	n.key.Store(math.Float64bits(key))
 }
 
-// idleKey is the key of a node that is idle, and not a number for others.
-func (n *node) idleKey() float64 {
-	if n.waiting.Load()&countMask|uint64(n.open.Load()) != 0 {
-		return math.NaN()
-	}
-	return math.Float64frombits(n.key.Load())
+// keyOf is what a price would have been at the epoch, as a logarithm to the base 2. As
+// all prices fade by the same factor, keys compare like the prices at any time, however
+// old they are (Cormode et al., "Forward decay", 2009).
+func (n *node) keyOf(e estimate, now int64) float64 {
+	return math.Log2(float64(e.price())) + float64(now)*n.core.fade
 }
 
 // price is what a call to an idle endpoint costs. The latency counts with a power of

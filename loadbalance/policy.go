@@ -118,12 +118,10 @@ func timed(p Policy) bool {
 type p2c struct{}
 
 func (p2c) Next(v View) int {
-	n := v.count()
-	if n == 1 {
+	if v.count() == 1 {
 		return v.nth(0)
 	}
-	i, j := two(v.Rand(), n)
-	i, j = v.nth(i), v.nth(j)
+	i, j := v.pair()
 	if v.load(j) < v.load(i) {
 		return j
 	}

@@ -1,6 +1,7 @@
 package loadbalance
 
 import (
+	"math/rand/v2"
 	"sync/atomic"
 	"unsafe"
 )
@@ -18,13 +19,14 @@ type place struct {
 }
 
 type preferred struct {
-	population
-	samples [4]string // of the list, against one that has changed
+	population population
+	samples    [4]string // of the list, against one that has changed
 }
 
 const (
-	longList = 8  // keys, from which on a list is known by its place
+	longList = 3  // keys, from which on a list is known by its place
 	maxLists = 16 // that are known
+	admitted = 16 // one of so many is: most lists that are made for one pick are not
 )
 
 func placeOf(keys []string) place { return place{unsafe.SliceData(keys), len(keys)} }
@@ -37,10 +39,10 @@ func samplesOf(keys []string) (s [4]string) {
 }
 
 // get returns the population of a list, nil if it is not known.
-func (p *prefers) get(keys []string) *preferred {
+func (p *prefers) get(keys []string) *population {
 	if known := p.known.Load(); known != nil {
 		if found := (*known)[placeOf(keys)]; found != nil && found.samples == samplesOf(keys) {
-			return found
+			return &found.population
 		}
 	}
 	return nil
@@ -60,48 +62,38 @@ func (p *prefers) add(keys []string, found *preferred) {
 	p.known.CompareAndSwap(old, &known)
 }
 
-// preferred returns those of a set with these keys, whatever their health.
-func (s *set) preferred(keys []string) *preferred {
+// preferred makes own those of a set with these keys.
+func (s *set) preferred(keys []string, own *population) {
 	if found := s.prefers.get(keys); found != nil {
-		return found
+		own.copy(found)
+		return
 	}
-	found := &preferred{samples: samplesOf(keys)}
-	s.fill(&found.population, keys)
-	s.prefers.add(keys, found)
-	return found
-}
-
-// fill makes p those of the set with these keys.
-func (s *set) fill(p *population, keys []string) {
-	p.reset(len(s.nodes), false)
+	own.reset(len(s.nodes), false)
 	for _, key := range keys {
 		if i, ok := s.index[key]; ok {
-			p.put(i, true)
+			own.put(i, true)
 		}
 	}
-	p.sum()
+	own.sum()
+	if len(keys) >= longList && rand.Uint32N(admitted) == 0 {
+		found := &preferred{samples: samplesOf(keys)}
+		found.population.copy(own)
+		s.prefers.add(keys, found)
+	}
 }
 
 // preferred returns those with these keys that can be picked. It may use own for it.
 func (s *snapshot) preferred(keys []string, own *population) *population {
-	if len(keys) < longList {
-		s.fill(own, keys)
-		if s.up != nil {
-			own.and(s.up)
-		}
-		return own
-	}
 	if found := s.prefers.get(keys); found != nil {
-		return &found.population
+		return found
 	}
-	all := s.set.preferred(keys)
-	if s.up == nil {
-		s.prefers.add(keys, all)
-		return &all.population
+	if s.set.preferred(keys, own); s.up != nil {
+		own.and(s.up)
 	}
-	found := &preferred{samples: all.samples}
-	found.copy(&all.population)
-	found.and(s.up)
-	s.prefers.add(keys, found)
-	return &found.population
+	if s.set.prefers.get(keys) != nil {
+		found := &preferred{samples: samplesOf(keys)}
+		found.population.copy(own)
+		s.prefers.add(keys, found)
+	}
+	return own
 }

@@ -2,6 +2,7 @@ package loadbalance
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -16,9 +17,8 @@ func (r ramp) lasts() bool { return r.node.health.until.Load() == r.until && r.n
 
 // rampLocked starts the slow start of a node. All that start together end together, by
 // one timer.
-func (c *core) rampLocked(ctx context.Context, n *node, why string) {
+func (c *core) rampLocked(ctx context.Context, n *node, now int64, why string) {
 	if c.cfg.SlowStart > 0 {
-		now := c.now()
 		until := now + int64(c.cfg.SlowStart)
 		n.health.from.Store(now)
 		n.health.until.Store(until)
@@ -53,14 +53,18 @@ func (c *core) endRamps() {
 	c.publishLocked(context.Background())
 }
 
-// leadLocked returns when the first of the slow starts that go on has begun.
-func (c *core) leadLocked() int64 {
-	for _, r := range c.ramps {
-		if r.lasts() {
-			return r.node.health.from.Load()
-		}
+// leadLocked returns when the first of the slow starts that go on has begun, and whether
+// all of them have begun then.
+func (c *core) leadLocked() (from int64, together bool) {
+	first := slices.IndexFunc(c.ramps, ramp.lasts)
+	if first < 0 {
+		return 0, false
 	}
-	return 0
+	last := len(c.ramps) - 1
+	for !c.ramps[last].lasts() {
+		last--
+	}
+	return c.ramps[first].node.health.from.Load(), c.ramps[first].until == c.ramps[last].until
 }
 
 // passesOver reports whether a node is passed over this time: one in its slow start has

@@ -94,6 +94,7 @@ type snapshot struct {
 	lead    int64       // when the slow start of the first began, 0 if one has a full share
 	panic   bool        // health is ignored
 	plain   bool        // nothing but the policy decides
+	closed  bool
 	timed   bool
 	rand    func() uint64
 	prefers prefers // that are up
@@ -120,7 +121,9 @@ func (c *core) publishLocked(ctx context.Context) {
 	}
 	s.due, s.panic, s.ramping = len(c.due), panicking, c.ramping > 0
 	if s.ramping && c.ramping == c.up.count && (s.up != nil || c.up.count == n) {
-		s.lead = c.leadLocked()
+		var together bool
+		s.lead, together = c.leadLocked()
+		s.ramping = !together // or else nobody is passed over
 	}
 	s.plain = !s.ramping && s.due == 0 && c.cfg.MaxInFlight == 0
 	c.current.Store(s)

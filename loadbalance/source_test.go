@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -149,12 +150,12 @@ func TestWatchAgain(t *testing.T) {
 
 // lost is a source whose Watch ends without a word, at first.
 type lost struct {
-	calls int
+	calls atomic.Int32
 	leave func()
 }
 
 func (l *lost) Watch(ctx context.Context, set func([]endpoint, error)) error {
-	if l.calls++; l.calls < 3 {
+	if l.calls.Add(1) < 3 {
 		l.leave()
 	}
 	set(numbers(2), nil)
@@ -178,8 +179,9 @@ func TestWatchIsLost(t *testing.T) {
 				t.Errorf("%v", err)
 			}
 			time.Sleep(time.Minute)
-			if src.calls != 3 || len(events) != 4 || events[0].Kind != loadbalance.SourceFailed || b.Stats().Err != nil {
-				t.Errorf("watched %d times, told %+v", src.calls, events)
+			synctest.Wait()
+			if src.calls.Load() != 3 || len(events) != 4 || events[0].Kind != loadbalance.SourceFailed || b.Stats().Err != nil {
+				t.Errorf("watched %d times, told %+v", src.calls.Load(), events)
 			}
 			picked(t, b)
 		})

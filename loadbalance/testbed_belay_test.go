@@ -2,6 +2,7 @@ package loadbalance_test
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"testing/synctest"
 	"time"
@@ -13,7 +14,27 @@ import (
 // the time of the simulation before each call.
 type balanced struct {
 	setting
-	b *loadbalance.Balancer[int]
+	b    *loadbalance.Balancer[int]
+	set  []loadbalance.Endpoint[int]
+	hint loadbalance.Hint
+}
+
+// local is belay with a preference for the first half of the servers.
+func local(cfg loadbalance.Config) func(setting) rule {
+	return func(s setting) rule {
+		b := belay(cfg)(s).(*balanced)
+		for _, e := range b.set[:s.servers/2] {
+			b.hint.Prefer = append(b.hint.Prefer, e.Key)
+		}
+		return b
+	}
+}
+
+func (b *balanced) swap(now time.Duration, server int) {
+	b.until(now)
+	b.set = slices.Clone(b.set)
+	b.set[server].Key += "'"
+	loadbalance.Set(b.b, b.set, nil)
 }
 
 func belay(cfg loadbalance.Config) func(setting) rule {
@@ -26,7 +47,7 @@ func belay(cfg loadbalance.Config) func(setting) rule {
 		if s.joins > 0 {
 			src = growing{endpoints, s.joins}
 		}
-		return &balanced{s, loadbalance.NewSeeded(src, cfg, s.Rand.Uint64)}
+		return &balanced{setting: s, b: loadbalance.NewSeeded(src, cfg, s.Rand.Uint64), set: endpoints[:s.servers]}
 	}
 }
 
@@ -38,7 +59,7 @@ func (b *balanced) until(now time.Duration) {
 
 func (b *balanced) pick(now time.Duration) (int, func(time.Duration, error)) {
 	b.until(now)
-	p, err := b.b.Pick(context.Background())
+	p, err := b.b.PickWith(context.Background(), b.hint)
 	if err != nil {
 		panic(err)
 	}

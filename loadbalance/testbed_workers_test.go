@@ -16,8 +16,15 @@ type shop struct {
 	rate                      float64
 	warm, length              time.Duration // the first calls do not count
 	deadline                  time.Duration // 0: none
-	// serve says how long a worker is busy with a call. One that fails keeps no worker.
-	serve func(r *sim.Rand, now time.Duration, server int) (time.Duration, error)
+	replaced                  time.Duration // the pause after which another server is replaced, in turn; 0: none is
+	// serve says how long a worker of a server of that age is busy with a call. One that
+	// fails keeps no worker.
+	serve func(r *sim.Rand, now time.Duration, server int, age time.Duration) (time.Duration, error)
+}
+
+// A swapper learns that a server has been replaced by a new one.
+type swapper interface {
+	swap(now time.Duration, server int)
 }
 
 // play returns the calls that count.
@@ -34,14 +41,25 @@ func (f shop) play(s *sim.Sim, c contender) []served {
 	var calls []served
 	var ends endings
 	inFlight := make([]int, f.servers)
+	born, swaps := make([]time.Duration, f.servers), 0
 	for now := time.Duration(0); now < f.warm+f.length; now += r.Exp(time.Duration(float64(time.Second) / f.rate)) {
 		for len(ends) > 0 && ends[0].at <= now {
 			ends.next(inFlight)
 		}
+		if f.replaced > 0 && now >= f.warm+time.Duration(swaps)*f.replaced {
+			server := swaps % f.servers
+			for _, c := range clients {
+				if c, ok := c.(swapper); ok {
+					c.swap(now, server)
+				}
+			}
+			born[server] = now
+			swaps++
+		}
 		client := clients[r.IntN(len(clients))]
 		server, done := client.pick(now)
 		inFlight[server]++
-		took, err := f.serve(r, now, server)
+		took, err := f.serve(r, now, server, now-born[server])
 		if err == nil {
 			worker := slices.Index(free[server], slices.Min(free[server]))
 			end := max(now, free[server][worker]) + took
@@ -123,6 +141,10 @@ func (o *outlier) pick(now time.Duration) (int, func(time.Duration, error)) {
 			o.eject(i, now)
 		}
 	}
+}
+
+func (o *outlier) swap(_ time.Duration, i int) {
+	o.good[i], o.bad[i], o.row[i], o.out[i], o.times[i] = 0, 0, 0, 0, 0
 }
 
 func (o *outlier) sweep(now time.Duration) {

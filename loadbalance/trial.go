@@ -66,6 +66,8 @@ type trialist struct {
 	hint  Hint
 	tried []*node
 	home  *node // of the hint's hash
+
+	preferred population // of set, made when it is needed
 }
 
 // may reports whether it may go to a node.
@@ -79,11 +81,12 @@ func (p *trialist) is(n *node) bool {
 	switch {
 	case len(p.tried) > 0:
 		return false
-	case len(p.hint.Prefer) >= longList:
-		i, ok := p.set.index[n.name]
-		return ok && p.set.preferred(p.hint.Prefer).has(i)
 	case len(p.hint.Prefer) > 0:
-		return slices.Contains(p.hint.Prefer, n.name)
+		if len(p.preferred.words) == 0 {
+			p.set.preferred(p.hint.Prefer, &p.preferred)
+		}
+		i, ok := p.set.index[n.name]
+		return ok && p.preferred.has(i)
 	case p.home != nil:
 		return p.home == n
 	}

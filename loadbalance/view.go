@@ -67,6 +67,31 @@ func (v View) nth(j int) int {
 	return v.from.nth(j)
 }
 
+// pair returns two different ones of those that are not to be skipped, of which there
+// are two or more.
+func (v View) pair() (int, int) {
+	r := v.Rand()
+	if v.from != nil && v.Len() > 64 {
+		if i, j := v.draw(r), v.draw(r>>32); i != j {
+			return i, j
+		}
+	}
+	i, j := two(r, v.count())
+	return v.nth(i), v.nth(j)
+}
+
+// draw returns any of those that are not to be skipped. In a large set it is faster to
+// draw from all, and again if that was one to be skipped, than to look for the place.
+func (v View) draw(r uint64) int {
+	for range 4 {
+		if i := below(r, v.Len()); !v.Skip(i) {
+			return i
+		}
+		r = r*0x9e3779b97f4a7c15 ^ r>>16
+	}
+	return v.nth(below(r, v.count()))
+}
+
 // chance returns a random number in [0, 1).
 func (v View) chance() float64 { return float64(v.Rand()>>11) * 0x1p-53 }
 

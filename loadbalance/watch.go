@@ -161,7 +161,7 @@ func (b *Balancer[T]) build(list []Endpoint[T]) (*set, error) {
 
 // replaceLocked makes next the set of endpoints.
 func (c *core) replaceLocked(next *set) {
-	ctx := context.Background()
+	ctx, now := context.Background(), c.now()
 	old := c.set
 	c.set, c.changed = next, true
 	c.up.reset(len(next.nodes), false)
@@ -173,7 +173,7 @@ func (c *core) replaceLocked(next *set) {
 		c.up.put(i, n.health.counted.up)
 	}
 	if comes {
-		c.comeLocked(ctx)
+		c.comeLocked(ctx, now)
 	}
 	if old != nil {
 		for _, n := range old.nodes {
@@ -189,11 +189,11 @@ func (c *core) replaceLocked(next *set) {
 		case old == nil:
 			c.countLocked(n)
 		default:
-			c.rampLocked(ctx, n, "it has joined")
+			c.rampLocked(ctx, n, now, "it has joined")
 		}
 		c.known[n.name] = n
 	}
-	c.forgetLocked(c.now())
+	c.forgetLocked(now)
 	c.publishLocked(ctx)
 	c.startChecksLocked()
 	c.tellLocked(ctx, Event{Kind: Updated, Size: len(next.nodes)})
@@ -206,15 +206,15 @@ const (
 )
 
 // comeLocked takes back those in a new set that had left.
-func (c *core) comeLocked(ctx context.Context) {
+func (c *core) comeLocked(ctx context.Context, now int64) {
 	const why = "it is in the set again"
 	c.left = slices.DeleteFunc(c.left, func(n *node) bool {
 		if n.health.stays != c.set {
 			return false
 		}
 		n.health.gone, n.health.drained = false, false
-		if n.ramping(c.now()) {
-			c.rampLocked(ctx, n, why) // from the beginning
+		if n.ramping(now) {
+			c.rampLocked(ctx, n, now, why) // from the beginning
 		} else {
 			c.noteLocked(ctx, n, why)
 		}

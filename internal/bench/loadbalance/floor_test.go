@@ -25,6 +25,17 @@ func count(b *testing.B, n int) {
 	sink.Store(int64(picked))
 }
 
+func countTurns(b *testing.B, n int) {
+	loads := make([]load, n)
+	var next atomic.Uint64
+	b.ReportAllocs()
+	for b.Loop() {
+		x := &loads[next.Add(1)%uint64(n)]
+		x.inFlight.Add(1)
+		x.inFlight.Add(-1)
+	}
+}
+
 func countPar(b *testing.B, n int) {
 	var next atomic.Uint64
 	b.ReportAllocs()

@@ -4,8 +4,12 @@
 // The paths hold rules that are alike: rr is round robin, p2c looks for fewer calls
 // in flight (belay and grpc draw two endpoints), ewma also at a moving average of
 // latency (belay compares all of ten, otherwise everybody draws two), and wrr is
-// round robin by weights. The floors are a counter (rr, wrr), two random counters
-// (p2c), and those with two readings of the clock (ewma).
+// round robin by weights. The floors are a counter (rr), a counter of turns and one of
+// calls in flight, which takes three locked instructions (wrr), two random counters
+// (p2c), and those with two readings of the clock (ewma). Paths that begin with "in"
+// have peak EWMA in sets of 10 to 10,000 endpoints that are healthy, all in their slow
+// start, a tenth ejected, all down, or of which a third is preferred; "swapped" has the
+// slowest picks while sets of 10,000 are replaced.
 //
 // grpc and go-zero are balancers for gRPC. What is measured is the picker that they
 // give to a connection, here to one without a network. go-zero's cannot be had without
@@ -28,6 +32,11 @@ import (
 )
 
 func BenchmarkLoadbalance(b *testing.B) {
+	inConditions(b)
+	b.Run("swapped", func(b *testing.B) {
+		b.Run("belay", func(b *testing.B) { whileSwapped(b, true) })
+		b.Run("floor", func(b *testing.B) { whileSwapped(b, false) })
+	})
 	for _, n := range []int{10, 100, 1000} {
 		b.Run("rr-"+strconv.Itoa(n), func(b *testing.B) {
 			b.Run("belay", func(b *testing.B) { pickBelay(b, n, loadbalance.RoundRobin, mustTakeTurns) })
@@ -51,7 +60,7 @@ func BenchmarkLoadbalance(b *testing.B) {
 			b.Run("belay", func(b *testing.B) { pickBelay(b, n, loadbalance.Weighted, mustWeigh) })
 			b.Run("grpc", func(b *testing.B) { pickGRPC(b, n, weightedroundrobin.Name, mustWeigh) })
 			b.Run("kratos", func(b *testing.B) { pickKratos(b, n, wrr.New(), mustWeigh) })
-			b.Run("floor", func(b *testing.B) { count(b, n) })
+			b.Run("floor", func(b *testing.B) { countTurns(b, n) })
 		})
 		b.Run("rr-"+strconv.Itoa(n)+"-par", func(b *testing.B) {
 			b.Run("belay", func(b *testing.B) { pickBelayPar(b, n, loadbalance.RoundRobin) })
