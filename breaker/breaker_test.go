@@ -190,6 +190,7 @@ func TestDefaultOutcomes(t *testing.T) {
 		{"cancelled", cancelled, context.Canceled, Ignored},
 		{"cancelled, turned into a string by a driver", cancelled, errors.New("sql: interrupted"), Ignored},
 		{"the loser of a hedge", live, fmt.Errorf("get: %w", context.Canceled), Ignored},
+		{"a deadline below, which cancelled", live, errors.Join(context.Canceled, context.DeadlineExceeded), Failure},
 		{"caller's deadline", late, context.DeadlineExceeded, Failure},
 		{"caller's deadline as a string", late, errors.New("sql: timeout"), Failure},
 		{"own deadline", live, context.DeadlineExceeded, Failure},

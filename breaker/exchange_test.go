@@ -254,6 +254,32 @@ func TestOwnFaultsAreIgnored(t *testing.T) {
 	}
 }
 
+// A caller that cancels while it reads says nothing about the backend, and no Classify
+// is asked: the good headers stand.
+func TestCancelInTheBodyIsNobodysFailure(t *testing.T) {
+	b := breaker.New(breaker.Config{Consecutive: 1})
+	asked := 0
+	rt := &breaker.Transport{
+		Breaker: b,
+		Base: roundTrip(func(*http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: 200, Body: newBody("abc", errors.New("net/http: request canceled"))}, nil
+		}),
+		Classify: func(*http.Response, error) breaker.Outcome { asked++; return breaker.Default },
+	}
+	req, _ := http.NewRequestWithContext(t.Context(), "GET", "http://a.test/", nil)
+	cancel := make(chan struct{})
+	req.Cancel = cancel //lint:ignore SA1019 it is what this is about
+	resp, err := rt.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	close(cancel)
+	io.Copy(io.Discard, resp.Body)
+	if got := outcome(b); got != breaker.Success || asked != 1 {
+		t.Errorf("%v, asked %d times; want success, once", got, asked)
+	}
+}
+
 // A body that the server does not want to the end is no fault of the caller.
 func TestWatchedBodiesDoNotHideFailures(t *testing.T) {
 	for _, status := range []int{200, 413, 503} {
