@@ -41,7 +41,7 @@ func naiveStack(base http.RoundTripper, targets []*url.URL) stack {
 }
 
 // belayStack has nothing configured: every Config of Belay's in it is a zero value. What is said is where the instances are,
-// and that each is a host of its own.
+// that each is a host of its own, and that attempts go to different ones.
 func belayStack(base http.RoundTripper, targets []*url.URL) stack {
 	var instances []loadbalance.Endpoint[*url.URL]
 	for i, t := range targets {
@@ -52,9 +52,10 @@ func belayStack(base http.RoundTripper, targets []*url.URL) stack {
 	spread := &loadbalance.Transport{Base: &numbered{base, targets}, Balancer: balancer, RewriteHost: true}
 	guard := &breaker.Transport{Base: spread}
 	return stack{
-		name:      "belay",
-		layers:    "http.Client -> retry.Transport -> breaker.Transport -> loadbalance.Transport -> http.Transport",
-		transport: &loadbalance.Spread{Base: &retry.Transport{Base: guard}}, // each attempt goes to another instance
+		name:   "belay",
+		layers: "http.Client -> retry.Transport -> breaker.Transport -> loadbalance.Transport -> http.Transport",
+		// Each attempt goes to another instance, so the Retry-After of one is no reason to wait.
+		transport: &loadbalance.Spread{Base: &retry.Transport{Base: guard, Balanced: true}},
 		states:    func() []string { return append(instanceStates(balancer), breakerState(guard)) },
 	}
 }
