@@ -56,14 +56,14 @@ func newBinding(p pattern, t reflect.Type, codec Codec) (*binding, error) {
 	}
 	for i, name := range p.names() {
 		if b.path[i] == nil {
-			errs = append(errs, fmt.Errorf("nothing of %v is bound to {%s}", whole, name))
+			errs = append(errs, fmt.Errorf("no part of %v is bound to {%s}", whole, name))
 		}
 	}
 	if b.body != nil && b.hasForm {
 		errs = append(errs, fmt.Errorf("%v has both a form and a body", whole))
 	}
 	if (b.body != nil || b.hasForm) && (p.method == http.MethodGet || p.method == http.MethodHead || p.method == http.MethodTrace) {
-		errs = append(errs, fmt.Errorf("%v has a body, which a %s has not", whole, p.method))
+		errs = append(errs, fmt.Errorf("%v has a body, and a %s has none", whole, p.method))
 	}
 	return b, errors.Join(errs...)
 }
@@ -146,7 +146,7 @@ func (b *binding) structure(t reflect.Type, index []int, codec Codec) (errs []er
 func (b *binding) add(x *field, t reflect.Type, codec Codec) (err error) {
 	if x.place == "body" {
 		if b.body != nil {
-			return errors.New("is a second body")
+			return errors.New("is a body, as another field is")
 		}
 		b.body = x
 		b.bodyOf, err = bodyOfType(t, codec)
@@ -156,11 +156,11 @@ func (b *binding) add(x *field, t reflect.Type, codec Codec) (err error) {
 		i := slices.Index(b.pattern.names(), x.name)
 		switch {
 		case i < 0:
-			return fmt.Errorf("is bound to {%s}, which the pattern has not", x.name)
+			return fmt.Errorf("is bound to {%s}, which is not in the pattern", x.name)
 		case b.path[i] != nil:
-			return fmt.Errorf("is bound to {%s} once more", x.name)
+			return fmt.Errorf("is bound to {%s}, as another field is", x.name)
 		case x.omitempty || x.comma:
-			return errors.New("is part of the path and takes no option")
+			return errors.New("is part of the path, and cannot have an option")
 		}
 		b.path[i] = x
 		x.encode, err = encoderOf(t)
@@ -169,7 +169,7 @@ func (b *binding) add(x *field, t reflect.Type, codec Codec) (err error) {
 	if t.Kind() == reflect.Slice && !t.Implements(textMarshalerType) {
 		x.slice, t = true, t.Elem()
 	} else if x.comma {
-		return errors.New("is no slice and takes no comma")
+		return errors.New("is not a slice, and cannot have the option comma")
 	}
 	if x.encode, err = encoderOf(t); err != nil {
 		return err
@@ -180,7 +180,7 @@ func (b *binding) add(x *field, t reflect.Type, codec Codec) (err error) {
 		}
 	}
 	if slices.ContainsFunc(b.fields, func(y field) bool { return x.place == y.place && x.name == y.name }) {
-		return fmt.Errorf("is bound to %s %q once more", x.place, x.name)
+		return fmt.Errorf("is bound to %s %q, as another field is", x.place, x.name)
 	}
 	b.hasQuery = b.hasQuery || x.place == "query"
 	b.hasForm = b.hasForm || x.place == "form"

@@ -116,24 +116,24 @@ func TestBadBindings(t *testing.T) {
 		}
 	}
 	none := gateway.EndpointConfig{}
-	bad("bound to {nmae}, which the pattern has not", func(g *gateway.Gateway) {
+	bad("bound to {nmae}, which is not in the pattern", func(g *gateway.Gateway) {
 		gateway.NewEndpoint[struct {
 			A string `path:"nmae"`
 		}, gateway.None](g, "GET /{name}", none)
 	})
-	bad("nothing of gateway.None is bound to {name}", func(g *gateway.Gateway) {
+	bad("no part of gateway.None is bound to {name}", func(g *gateway.Gateway) {
 		gateway.NewEndpoint[gateway.None, gateway.None](g, "GET /{name}", none)
 	})
-	bad("nothing of string is bound to {a}", func(g *gateway.Gateway) {
+	bad("no part of string is bound to {a}", func(g *gateway.Gateway) {
 		gateway.NewEndpoint[string, gateway.None](g, "PUT /{a}/{b}", none)
 	})
-	bad("nothing of struct { A string } is bound to {name}", func(g *gateway.Gateway) {
+	bad("no part of struct { A string } is bound to {name}", func(g *gateway.Gateway) {
 		gateway.NewEndpoint[struct{ A string }, gateway.None](g, "PUT /{name}", none)
 	})
-	bad("has a body, which a GET has not", func(g *gateway.Gateway) {
+	bad("has a body, and a GET has none", func(g *gateway.Gateway) {
 		gateway.NewEndpoint[struct{ A string }, gateway.None](g, "GET /x", none)
 	})
-	bad("has a body, which a HEAD has not", func(g *gateway.Gateway) {
+	bad("has a body, and a HEAD has none", func(g *gateway.Gateway) {
 		gateway.NewEndpoint[string, gateway.None](g, "HEAD /x", none)
 	})
 	bad("has no tag", func(g *gateway.Gateway) {
@@ -167,29 +167,29 @@ func TestBadBindings(t *testing.T) {
 			A string `query:"a,omitemtpy"`
 		}, gateway.None](g, "GET /x", none)
 	})
-	bad("is no slice and takes no comma", func(g *gateway.Gateway) {
+	bad("is not a slice, and cannot have the option comma", func(g *gateway.Gateway) {
 		gateway.NewEndpoint[struct {
 			A string `query:"a,comma"`
 		}, gateway.None](g, "GET /x", none)
 	})
-	bad("takes no option", func(g *gateway.Gateway) {
+	bad("cannot have an option", func(g *gateway.Gateway) {
 		gateway.NewEndpoint[struct {
 			A string `path:"a,omitempty"`
 		}, gateway.None](g, "GET /{a}", none)
 	})
-	bad("is bound to {a} once more", func(g *gateway.Gateway) {
+	bad("is bound to {a}, as another field is", func(g *gateway.Gateway) {
 		gateway.NewEndpoint[struct {
 			A string `path:"a"`
 			B string `path:"a"`
 		}, gateway.None](g, "GET /{a}", none)
 	})
-	bad(`is bound to query "a" once more`, func(g *gateway.Gateway) {
+	bad(`is bound to query "a", as another field is`, func(g *gateway.Gateway) {
 		gateway.NewEndpoint[struct {
 			A string `query:"a"`
 			B string `query:"a"`
 		}, gateway.None](g, "GET /x", none)
 	})
-	bad("is a second body", func(g *gateway.Gateway) {
+	bad("is a body, as another field is", func(g *gateway.Gateway) {
 		gateway.NewEndpoint[struct {
 			A string `body:""`
 			B string `body:""`
@@ -229,7 +229,7 @@ func TestBadBindings(t *testing.T) {
 	bad("a HEAD has no body", func(g *gateway.Gateway) {
 		gateway.NewEndpoint[gateway.None, string](g, "HEAD /x", none)
 	})
-	bad("which is no body", func(g *gateway.Gateway) {
+	bad("which cannot be a body", func(g *gateway.Gateway) {
 		gateway.NewEndpoint[func(), gateway.None](g, "POST /x", none)
 	})
 }

@@ -47,7 +47,7 @@ func bodyOfType(t reflect.Type, codec Codec) (bodyOf, error) {
 	}
 	switch t.Kind() {
 	case reflect.Chan, reflect.Func, reflect.UnsafePointer:
-		return nil, fmt.Errorf("has the type %v, which is no body", t)
+		return nil, fmt.Errorf("has the type %v, which cannot be a body", t)
 	}
 	marshal, contentType := codec.marshal(), codec.contentType()
 	return func(v reflect.Value) (body, error) {

@@ -28,8 +28,8 @@ func ExampleNewEndpoint() {
 		Name string `path:"nmae"`
 	}, gateway.None](api, "DELETE /users/{name}", gateway.EndpointConfig{})
 	// Output:
-	// gateway: NewEndpoint("DELETE /users/{name}"): field struct { Name string "path:\"nmae\"" }.Name is bound to {nmae}, which the pattern has not
-	// nothing of struct { Name string "path:\"nmae\"" } is bound to {name}
+	// gateway: NewEndpoint("DELETE /users/{name}"): field struct { Name string "path:\"nmae\"" }.Name is bound to {nmae}, which is not in the pattern
+	// no part of struct { Name string "path:\"nmae\"" } is bound to {name}
 }
 
 func ExampleEndpoint_Call() {

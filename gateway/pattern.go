@@ -62,7 +62,7 @@ func (p *pattern) literal(text string) {
 // segment parses one between slashes; last says whether it is the last.
 func (p *pattern) segment(s string, last bool) error {
 	if climbs(s) {
-		return fmt.Errorf("%q climbs", s)
+		return fmt.Errorf(`the segment %q means "." or ".."`, s)
 	}
 	for whole := s; s != ""; {
 		text, after, open := strings.Cut(s, "{")

@@ -48,7 +48,7 @@ func (e *plan) prepare(g *Gateway, pattern string, cfg EndpointConfig, in, out r
 	}
 	accept := e.response(out, cfg, g.cfg.MaxResponseBytes)
 	if p.method == http.MethodHead && !e.none {
-		return fmt.Errorf("a HEAD has no body to make a %v from; want None", out)
+		return fmt.Errorf("the response to a HEAD has no body for a %v; want None", out)
 	}
 	if out.Kind() == reflect.Interface && !e.stream && out.NumMethod() > 0 {
 		return fmt.Errorf("the interface %v cannot be decoded into; a stream is an io.ReadCloser", out)
