@@ -53,7 +53,7 @@ func belayStack(base http.RoundTripper, targets []*url.URL) stack {
 	guard := &breaker.Transport{Base: spread}
 	return stack{
 		name:   "belay",
-		layers: "http.Client -> retry.Transport -> breaker.Transport -> loadbalance.Transport -> http.Transport",
+		layers: "http.Client -> loadbalance.Spread -> retry.Transport -> breaker.Transport -> loadbalance.Transport -> http.Transport",
 		// Each attempt goes to another instance, so the Retry-After of one is no reason to wait.
 		transport: &loadbalance.Spread{Base: &retry.Transport{Base: guard, Balanced: true}},
 		states:    func() []string { return append(instanceStates(balancer), breakerState(guard)) },
