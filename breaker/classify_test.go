@@ -166,6 +166,15 @@ func TestLongestTimes(t *testing.T) {
 			t.Errorf("%v, next trial in %v", s.State, time.Until(s.NextTrial))
 		}
 	})
+	synctest.Test(t, func(t *testing.T) {
+		b := steady(Config{Consecutive: 1, MaxOpenFor: never})
+		time.Sleep(time.Hour)
+		p, _ := b.Allow()
+		p.done(t.Context(), Failure, never) // a Retry-After
+		if d := time.Until(b.Stats().NextTrial); d < never-2*time.Hour {
+			t.Errorf("next trial in %v", d)
+		}
+	})
 }
 
 // A copy that is done too takes a count away, and never one that is not there.
