@@ -93,3 +93,17 @@ func (c *Cache) note(ctx context.Context, e *Event) {
 		c.cfg.Observe(ctx, *e)
 	}
 }
+
+// noteApart is note on a goroutine of the cache's: a panic of Observe is dropped, and
+// counted.
+func (c *Cache) noteApart(e *Event) {
+	returned := false
+	defer func() {
+		if !returned {
+			recover()
+			c.counters.panics.Add(1)
+		}
+	}()
+	c.note(context.Background(), e)
+	returned = true
+}

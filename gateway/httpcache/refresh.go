@@ -1,7 +1,9 @@
 package httpcache
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptrace"
@@ -47,35 +49,44 @@ func (c *Cache) refresh(x *exchange, e *entry) bool {
 	return true
 }
 
-// refresh is what runs in the background. A panic below ends there too, since there is
-// no caller whose it would be.
+// refresh is what runs in the background. A panic or exit below ends there too, since
+// there is no caller whose it would be.
 func (x *exchange) refresh() {
 	f, leads := x.cache.flights.take(x, varyKey(x.entry.vary, x.header), false)
 	if !leads {
 		return // another one is on its way already
 	}
 	var err error
-	status := 0
+	status, ended := 0, false
 	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("httpcache: Transport.Base panicked: %v", r)
+		if !ended {
+			err = errors.New("httpcache: Transport.Base called runtime.Goexit")
+			if r := recover(); r != nil {
+				err = fmt.Errorf("httpcache: Transport.Base panicked: %v", r)
+			}
 			x.entry.failed(x.cache.now(), err)
 		}
-		x.cache.note(context.Background(), &Event{Kind: Refreshed, Err: err, Status: Status{ForwardStatus: status}})
+		x.cache.noteApart(&Event{Kind: Refreshed, Err: err, Status: Status{ForwardStatus: status}})
 	}()
+	status, err = x.validate(f)
+	ended = true
+}
+
+// validate leads f, and reads what comes of it.
+func (x *exchange) validate(f *flight) (status int, err error) {
 	resp, err := x.lead(f)
 	if err != nil {
-		return
+		return 0, err
 	}
-	if status = resp.StatusCode; status >= 500 || saysNothing(status) {
-		err = fmt.Errorf("httpcache: the origin answered with %d", status)
+	status = resp.StatusCode
+	if status >= 500 || saysNothing(status) {
 		resp.Body.Close()
-		return
+		return status, fmt.Errorf("httpcache: the origin answered with %d", status)
 	}
 	if b, ok := resp.Body.(*tee); ok {
-		b.readKept()
+		err = b.readKept()
 	}
-	err = resp.Body.Close()
+	return status, cmp.Or(err, resp.Body.Close())
 }
 
 // A background ends as the cache does, and has the values of the request that it

@@ -17,12 +17,13 @@ type Stats struct {
 	Keys                                              int    // known now
 	Partitions                                        int    // that they are in; as many as requests: a credential changes each time
 	Bytes                                             int64  // they take, and what is on its way to them
+	Panics                                            uint64 // of Observe, in the background
 }
 
 // counters are those of Stats.
 type counters struct {
-	kinds                                  [kinds]atomic.Uint64
-	collapsed, stored, invalidated, failed atomic.Uint64
+	kinds                                          [kinds]atomic.Uint64
+	collapsed, stored, invalidated, failed, panics atomic.Uint64
 }
 
 // Stats returns a snapshot.
@@ -32,7 +33,7 @@ func (c *Cache) Stats() Stats {
 		Name: c.cfg.Name,
 		Hits: n.kinds[Hit].Load(), Misses: n.kinds[Miss].Load(), Validated: n.kinds[Validated].Load(),
 		Stale: n.kinds[Stale].Load(), Bypassed: n.kinds[Bypassed].Load(), Refused: n.kinds[Refused].Load(),
-		Collapsed: n.collapsed.Load(), Refreshed: n.kinds[Refreshed].Load(), Failed: n.failed.Load(),
+		Collapsed: n.collapsed.Load(), Refreshed: n.kinds[Refreshed].Load(), Failed: n.failed.Load(), Panics: n.panics.Load(),
 		Stored: n.stored.Load(), Invalidated: n.invalidated.Load(),
 	}
 	s.Calls = s.Hits + s.Misses + s.Validated + s.Stale + s.Bypassed + s.Refused

@@ -83,14 +83,18 @@ func (b *tee) read(p []byte) (int, error) {
 	return b.fill(p, true)
 }
 
-// readKept reads to the end of what is kept, for one who wants nothing else.
-func (b *tee) readKept() {
+// readKept reads to the end of what is kept, for one who wants nothing else. Its error
+// is why there is no such end.
+func (b *tee) readKept() error {
 	p := make([]byte, 32<<10)
 	for b.wanted(true) {
-		if _, err := b.Read(p); err != nil {
-			return
+		if _, err := b.Read(p); err == io.EOF {
+			return nil
+		} else if err != nil {
+			return err
 		}
 	}
+	return nil
 }
 
 // ahead reads what was read before.
