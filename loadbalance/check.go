@@ -81,7 +81,7 @@ func (c *core) startCheck(ctx context.Context, n *node) <-chan error {
 
 // checked takes in the result of a check.
 func (c *core) checked(ctx context.Context, n *node, err error) {
-	defer c.deliver()
+	defer c.deliverApart()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	h := n.health

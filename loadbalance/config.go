@@ -65,7 +65,8 @@ type Config struct {
 	Classify func(ctx context.Context, err error) Outcome `json:"-"`
 
 	// Observe is told what happens to the endpoints, in that order, while no lock is
-	// held, with the context of the call that caused it, or the background's.
+	// held, with the context of the call that caused it, or the background's. A panic
+	// on a goroutine of the Balancer's is dropped, and counted in Stats.
 	Observe func(context.Context, Event) `json:"-"`
 }
 

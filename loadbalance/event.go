@@ -98,6 +98,18 @@ func (c *core) deliver() {
 	}
 }
 
+// deliverApart is deliver on goroutines of the balancer's, where a panic or exit of
+// Observe has no caller to reach: it is dropped, and counted.
+func (c *core) deliverApart() {
+	if c.cfg.Observe == nil {
+		c.deliver()
+		return
+	}
+	for <-c.launch(func() error { c.deliver(); return nil }) != nil {
+		c.panics.Add(1)
+	}
+}
+
 func (c *core) takeTrouble() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -102,7 +102,7 @@ func (c *core) afterLocked(n *node, d time.Duration, f func()) {
 	turn := h.turn
 	h.stopTimerLocked()
 	h.timer = time.AfterFunc(d, func() {
-		defer c.deliver()
+		defer c.deliverApart()
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		if h.turn == turn && c.ctx.Err() == nil {

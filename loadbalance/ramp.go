@@ -32,7 +32,7 @@ func (c *core) rampLocked(ctx context.Context, n *node, now int64, why string) {
 
 // endRamps ends the slow starts whose time is over.
 func (c *core) endRamps() {
-	defer c.deliver()
+	defer c.deliverApart()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ctx.Err() != nil {

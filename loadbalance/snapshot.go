@@ -20,8 +20,9 @@ type core struct {
 	refresh func()        // of the source, or nil
 	value   func(any) any // of an *Endpoint[T]
 	current atomic.Pointer[snapshot]
-	turns   atomic.Int64 // picks since the last trial, or since there is one to begin
-	out     atomic.Int64 // how many are Ejected, Cooling or HalfOpen
+	turns   atomic.Int64  // picks since the last trial, or since there is one to begin
+	panics  atomic.Uint64 // of Observe, on goroutines of the balancer's
+	out     atomic.Int64  // how many are Ejected, Cooling or HalfOpen
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc

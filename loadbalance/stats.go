@@ -42,6 +42,7 @@ type Stats struct {
 	Endpoints []EndpointStats // in the order of the set, then those that drain
 	Panic     bool            // too few endpoints are healthy, and health is ignored
 	Err       error           // the source's, if it failed after the last good set
+	Panics    uint64          // of Observe, where they could not reach a caller; exits count, too
 }
 
 // LogValue implements [slog.LogValuer]: the fields that are set.
@@ -52,6 +53,9 @@ func (s Stats) LogValue() slog.Value {
 	}
 	if s.Err != nil {
 		attrs = append(attrs, slog.Any("err", s.Err))
+	}
+	if s.Panics > 0 {
+		attrs = append(attrs, slog.Uint64("panics", s.Panics))
 	}
 	for _, e := range s.Endpoints {
 		attrs = append(attrs, slog.Any(e.Key, e))
@@ -96,7 +100,7 @@ func (b *Balancer[T]) Stats() Stats {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.now()
-	s := Stats{Name: c.cfg.Name, Panic: c.panicking, Err: c.err}
+	s := Stats{Name: c.cfg.Name, Panic: c.panicking, Err: c.err, Panics: c.panics.Load()}
 	add := func(n *node, weight float64) {
 		s.Endpoints = append(s.Endpoints, EndpointStats{
 			Key: n.name, State: n.stateLocked(now), Reason: n.health.why, For: time.Duration(now - n.health.since),

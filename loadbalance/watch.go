@@ -30,11 +30,11 @@ func (b *Balancer[T]) watch(src Source[T]) {
 	c := &b.core
 	for pause := minPause; ; pause = min(2*pause, maxPause) {
 		begun := c.now()
-		err := <-c.launch(func() error { return src.Watch(c.ctx, b.take) })
+		err := <-c.launch(func() error { return src.Watch(c.ctx, b.takeApart) })
 		if err == nil || c.ctx.Err() != nil {
 			return
 		}
-		b.take(nil, err)
+		b.takeApart(nil, err)
 		if c.now()-begun > int64(maxPause) {
 			pause = minPause
 		}
@@ -95,9 +95,19 @@ func jitter(d time.Duration, part float64) time.Duration {
 	return d + time.Duration(float64(d)*part*(2*rand.Float64()-1))
 }
 
+// takeApart is take on goroutines of the balancer's, and of the source's.
+func (b *Balancer[T]) takeApart(list []Endpoint[T], err error) {
+	defer b.core.deliverApart()
+	b.replace(list, err)
+}
+
 // take takes in a set of endpoints, or the error in its place.
 func (b *Balancer[T]) take(list []Endpoint[T], err error) {
 	defer b.core.deliver()
+	b.replace(list, err)
+}
+
+func (b *Balancer[T]) replace(list []Endpoint[T], err error) {
 	c := &b.core
 	c.setting.Lock()
 	defer c.setting.Unlock()
