@@ -30,7 +30,9 @@ type Config struct {
 
 	// Observe is called when a call ends, on the caller's goroutine, and when
 	// something ends that a call has left behind, on the goroutine of that. Its
-	// context is the caller's. nil means that nobody is told.
+	// context is the caller's. A panic of it is dropped on that goroutine, and
+	// counted in Stats; on the caller's it is the caller's. nil means that nobody is
+	// told.
 	Observe func(context.Context, Event) `json:"-"`
 }
 

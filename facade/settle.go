@@ -55,24 +55,21 @@ func (r *run) decideLocked(i int32, status Status, v any, err error) {
 		r.undos, r.pivoted = none, true
 	}
 	for _, d := range n.dependents {
-		if on := &r.cells[d.index]; on.phase == waiting {
-			r.tellLocked(on, d, c, n.name)
+		on := &r.cells[d.index]
+		if on.phase != waiting {
+			continue
 		}
-	}
-}
-
-// tellLocked tells on, a dependent of the part with that name, that it is decided.
-func (r *run) tellLocked(on *cell, d dependent, c *cell, part string) {
-	if !d.soft && !c.status.hasValue() && on.err == nil {
-		on.status, on.err, on.unneeded = Skipped, &skipped{part: part, err: c.err}, c.unneeded
-	}
-	if on.waited++; on.waited < r.plan.nodes[d.index].waits {
-		return
-	}
-	if j := int32(d.index); on.err != nil && r.plan.nodes[j].fallback == nil {
-		r.decideWithoutLocked(j)
-	} else {
-		r.enqueueLocked(j)
+		if !d.soft && !status.hasValue() && on.err == nil {
+			on.status, on.err, on.unneeded = Skipped, &skipped{part: n.name, err: err}, c.unneeded
+		}
+		if on.waited++; on.waited < r.plan.nodes[d.index].waits {
+			continue
+		}
+		if j := int32(d.index); on.err != nil && r.plan.nodes[j].fallback == nil {
+			r.decideWithoutLocked(j)
+		} else {
+			r.enqueueLocked(j)
+		}
 	}
 }
 
