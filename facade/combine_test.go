@@ -109,6 +109,14 @@ func TestRacePanics(t *testing.T) {
 	})
 }
 
+// A panic that comes in the moment in which a race ends is not lost.
+func TestPanicAtTheEndOfARace(t *testing.T) {
+	value, _ := crash(func() { facade.Stray(errWrong) })
+	if err, ok := value.(*facade.PanicError); !ok || err.Value != any(errWrong) {
+		t.Errorf("panicked with %v", value)
+	}
+}
+
 func TestEach(t *testing.T) {
 	for _, limit := range []int{1, 2, 3, 10, 100} {
 		bubble(t, fmt.Sprint("limit ", limit), func(t *testing.T) {

@@ -20,6 +20,9 @@ func Add(p *Plan[int], name string, on []*Part[int], soft []bool, fn func(contex
 	}, edges...)
 }
 
+// Stray is what becomes of a panic with value that comes too late, outside of plans.
+func Stray(value any) { (*cell)(nil).stray(newPanicked("", value)) }
+
 func Soften(d time.Duration) time.Duration { return soften(d) }
 
 // WhenOdd is When for a part that is true if it is odd.

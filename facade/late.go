@@ -73,11 +73,15 @@ func (c *cell) heard() bool { return c != nil && c.run.heard() }
 // stray tells how code has ended that did not return, that nobody waits for, and that
 // was called by the part's function.
 func (c *cell) stray(err error) {
+	p, panics := err.(panicked)
 	if c == nil {
+		if panics { // the race has ended in the meantime
+			panic(p.PanicError)
+		}
 		return
 	}
 	name := c.name()
-	if p, ok := err.(panicked); ok {
+	if panics {
 		err = panicked{newPanicError(name, p.PanicError, nil)}
 		c.run.crashed(c.index(), err, Event{Kind: Late, Part: name, Err: err})
 	} else {
