@@ -44,7 +44,7 @@ func interval(r rate.Limit) time.Duration {
 }
 
 // cost is the time in which n tokens flow in, or longest if that is less.
-func (t *terms) cost(n int) time.Duration {
+func (t *terms) cost(n int64) time.Duration {
 	hi, lo := bits.Mul64(uint64(n), uint64(t.interval))
 	if hi > 0 || lo > longest {
 		return longest
@@ -110,9 +110,9 @@ func (b *bucket) replace(t terms, now time.Duration) *bucket {
 		fullAt += scale(missing, t.interval, b.interval)
 	}
 	if more := t.burst - b.burst; more > 0 {
-		fullAt += t.cost(more)
+		fullAt += t.cost(int64(more))
 	} else {
-		fullAt -= t.cost(-more)
+		fullAt -= t.cost(int64(-more))
 	}
 	fresh.fullAt.Store(int64(min(max(0, fullAt), moved-1)))
 	return fresh

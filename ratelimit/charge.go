@@ -60,7 +60,7 @@ func (c *Charge) Settle(actual int) {
 	}
 	for {
 		b, _ := l.state()
-		if b.interval == 0 || b.owe(b.cost(actual-c.n), time.Since(l.epoch)) {
+		if b.interval == 0 || b.owe(b.cost(int64(actual-c.n)), time.Since(l.epoch)) {
 			return
 		}
 	}
@@ -101,7 +101,7 @@ func (l *Limiter) giveBack(r receipt, n int) (ok bool) {
 	for {
 		fullAt := r.bucket.fullAt.Load()
 		now := time.Since(l.epoch) // later than whatever has led to fullAt
-		back := min(r.bucket.cost(n), r.filled-(l.given-r.given)-now)
+		back := min(r.bucket.cost(int64(n)), r.filled-(l.given-r.given)-now)
 		if back <= 0 || fullAt == moved {
 			return false
 		}

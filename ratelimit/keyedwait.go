@@ -82,7 +82,7 @@ func (k *Keyed[K]) newQueue(s *shard[K], hash uint32, key K) *keyQueue {
 		},
 		longestLocked: func(ahead int64, n int, at time.Time) time.Duration {
 			now, fullAt, _ := take(0, at) // full at once, if there is no limit any more
-			return q.terms.cost(int(ahead)+n) + max(fullAt, now) - now - q.terms.full
+			return q.terms.cost(ahead+int64(n)) + max(fullAt, now) - now - q.terms.full
 		},
 	}
 	if k.limit != nil {

@@ -90,7 +90,7 @@ func (l *Limiter) longest(ahead int64, n int, at time.Time) time.Duration {
 		return 0
 	}
 	now := at.Sub(l.epoch)
-	return b.cost(int(ahead)+n) + max(fullAt, now) - now - b.full
+	return b.cost(ahead+int64(n)) + max(fullAt, now) - now - b.full
 }
 
 // state returns the current bucket and when it will be full.

@@ -100,7 +100,7 @@ func (d Decision) WriteHeader(h http.Header) {
 	}
 	name := d.policy(h)
 	addItem(h, "RateLimit-Policy", fmt.Sprintf("%s;q=%d;w=%d", name, min(quota, maxInteger), min(window, maxInteger)))
-	addItem(h, "RateLimit", fmt.Sprintf("%s;r=%d;t=%d", name, min(max(0, d.Remaining), maxInteger), min(seconds(reset), maxInteger)))
+	addItem(h, "RateLimit", fmt.Sprintf("%s;r=%d;t=%d", name, min(max(0, int64(d.Remaining)), maxInteger), min(seconds(reset), maxInteger)))
 }
 
 // policy is the name of the limit as a String of structured fields (RFC 9651, section

@@ -280,3 +280,18 @@ func TestBulkheadCountsBeyondItsWord(t *testing.T) {
 		}
 	}
 }
+
+// A call that has found a bucket which another replaced meanwhile is counted all the same.
+func TestLateCallsCount(t *testing.T) {
+	l := New(Config{Rate: 1, Burst: 2})
+	old := l.bucket.Load()
+	l.count(old, true)
+	l.SetBurst(3)
+	for range 2 {
+		l.count(old, true)
+		l.count(old, false)
+	}
+	if s := l.Stats(); s.Calls != 3 || s.Refused != 2 {
+		t.Errorf("%d calls and %d refused, want 3 and 2", s.Calls, s.Refused)
+	}
+}
