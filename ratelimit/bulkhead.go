@@ -201,7 +201,7 @@ func (b *Bulkhead) granted(ctx context.Context, n int, since time.Time) Permit {
 
 // SetLimit changes the number of places. If it is lowered, the calls under way go on.
 // A call that waits for more places than there are now is refused when its turn comes.
-// SetLimit panics if limit is less than 1, or b is nil.
+// SetLimit panics if limit is not valid, as [NewBulkhead] does, or b is nil.
 func (b *Bulkhead) SetLimit(limit int) {
 	if b == nil {
 		panic("ratelimit: a nil *Bulkhead has no limit to change; make one with NewBulkhead")

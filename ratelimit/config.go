@@ -153,8 +153,8 @@ const (
 type BulkheadConfig struct {
 	// Name is what the limit is called in events, errors and statistics.
 	Name string
-	// Limit is the number of places, and so of calls of weight 1 that may be under
-	// way at once. It is required.
+	// Limit is the number of places: 1 to 1,048,576. A call takes one place, unless it
+	// asks for more. Limit is required.
 	Limit int
 	// Queue is how many calls may wait; one more is refused. 0 means as many as there
 	// are places, negative means none. A queue of that length evens out calls that
