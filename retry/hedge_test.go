@@ -386,3 +386,35 @@ func TestHedgeConfigErrors(t *testing.T) {
 		}
 	}
 }
+
+// slow is a context whose Value takes a second from the first hedge on.
+type slow struct {
+	context.Context
+	start time.Time
+}
+
+func (s *slow) Value(key any) any {
+	if time.Since(s.start) == 100*time.Millisecond {
+		time.Sleep(time.Second)
+	}
+	return s.Context.Value(key)
+}
+
+// A hedge that was paid for and comes too late to begin is given back.
+func TestHedgeThatDoesNotBeginIsGivenBack(t *testing.T) {
+	bothWays(t, func(t *testing.T, cfg retry.HedgeConfig) {
+		cfg.Budget = retry.NewBudget(retry.BudgetConfig{Credit: 3, Ratio: -1, Floor: -1})
+		begun := 0
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		_, err := retry.Hedge(&slow{ctx, time.Now()}, retry.NewHedger(cfg), func(context.Context) (int, error) {
+			begun++
+			time.Sleep(500 * time.Millisecond)
+			return 0, nil
+		}, nil)
+		time.Sleep(time.Hour)
+		if s := cfg.Budget.Stats(); err != nil || begun != 1 || s.Balance != 3 || s.Granted != 0 {
+			t.Errorf("error %v, %d attempts, %+v", err, begun, s)
+		}
+	})
+}
