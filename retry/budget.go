@@ -54,7 +54,8 @@ func (c BudgetConfig) withDefaults() BudgetConfig {
 
 // A Budget bounds the retries and hedges of all calls that share it: over any time
 // t after its making, retries <= Credit + Floor*t + Ratio*successes (or requests,
-// if PerRequest is set). It is lock-free and safe for concurrent use. Make it with
+// if PerRequest is set). Free, and not counted among them, are attempts after one that
+// a layer below refused, or that met a connection closed while idle. It is lock-free and safe for concurrent use. Make it with
 // [NewBudget].
 type Budget struct {
 	name          string

@@ -31,6 +31,9 @@ import (
 // exist, a server that speaks another protocol, an invalid request, a body that
 // cannot be read. Their error is returned as it is.
 //
+// An attempt that meets a connection which the server has closed while it was idle is
+// not counted and costs the budget nothing: the next one follows at once.
+//
 // When no attempt is left, or the budget, the deadline or Retry-After forbids
 // one, or a layer below refuses it, the last response is returned, not an error.
 // Responses that are given up are read to their end so that their connections can be
