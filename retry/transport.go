@@ -22,9 +22,9 @@ import (
 // before looking at it, or a layer below refused it and says that another attempt
 // would differ.
 //
-// The body of a request is needed again. [http.NewRequest] sets GetBody for the usual
-// readers. A body without GetBody can be sent again as long as nobody has read from it,
-// and within MaxBody.
+// A request with a body is sent again only if the body can be had again. It can with
+// GetBody, which [http.NewRequest] sets for the usual readers. It can without GetBody as
+// long as nobody has read from it, or if MaxBody lets it be kept in memory.
 //
 // Sent once are requests to upgrade the connection, and those that fail in a way that
 // no attempt can mend: a certificate that does not verify, a name that does not
@@ -44,7 +44,8 @@ type Transport struct {
 	Base http.RoundTripper
 
 	// Policy applies to all requests. nil means a Policy for each host, so that
-	// each has a budget of its own. 1,024 hosts are kept, those in use last of all.
+	// each has a budget of its own. 1,024 hosts are kept. For a further one, a
+	// host makes room that has not been used lately.
 	Policy *Policy
 
 	// Config is that of the policies for hosts. It is used if Policy is nil. A
@@ -70,8 +71,9 @@ type Transport struct {
 	Classify func(resp *http.Response, err error) Decision
 
 	// RetryAfter returns how long a response asks to wait. A response that does
-	// is retried whatever its status, unless Classify says something else. nil means
-	// the header field Retry-After, for the statuses above.
+	// is retried whatever its status, unless Classify says something else. The
+	// header field Retry-After is not read then. nil means that field, for the
+	// statuses above.
 	RetryAfter func(*http.Response) time.Duration
 
 	// MaxBody is the length up to which a body without GetBody is read into
