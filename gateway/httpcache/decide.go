@@ -30,8 +30,11 @@ func (x *exchange) decide(now instant) usage {
 		}
 		// The cache is closed, so that the caller has to wait.
 	}
-	if e.troubled(now) && e.useInstead(now, &x.want, x.cache.cfg.StaleIfError, e.trouble.Load().err) {
-		return useInstead
+	if e.troubled(now) {
+		t := e.trouble.Load()
+		if t.outage && e.useInstead(now, &x.want, x.cache.cfg.StaleIfError, t.err) {
+			return useInstead
+		}
 	}
 	switch {
 	case freshness == unwanted:
@@ -117,13 +120,14 @@ const (
 
 // A trouble is the last failure to validate an entry.
 type trouble struct {
-	err   error // nil: an error status
-	since instant
-	pause time.Duration
+	err    error // nil: an error status
+	outage bool  // for which a stale response may be used
+	since  instant
+	pause  time.Duration
 }
 
 // failed notes that the origin was asked about e in vain.
-func (e *entry) failed(now instant, err error) {
+func (e *entry) failed(now instant, err error, outage bool) {
 	if e == nil {
 		return
 	}
@@ -133,7 +137,7 @@ func (e *entry) failed(now instant, err error) {
 			pause = min(2*pause, maxPause)
 		}
 	}
-	e.trouble.Store(&trouble{err, now, pause})
+	e.trouble.Store(&trouble{err, outage, now, pause})
 }
 
 // troubled reports whether the origin is not to be asked about e yet.

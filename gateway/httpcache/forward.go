@@ -40,14 +40,15 @@ func (x *exchange) forward() (*http.Response, error) {
 			x.entry = nil
 			continue
 		case resp.StatusCode >= 500:
-			x.entry.failed(x.received, nil)
-			if isOutage(resp.StatusCode) && x.entry.useInstead(x.received, &x.want, c.cfg.StaleIfError, nil) {
+			outage := isOutage(resp.StatusCode)
+			x.entry.failed(x.received, nil, outage)
+			if outage && x.entry.useInstead(x.received, &x.want, c.cfg.StaleIfError, nil) {
 				discard(resp)
 				x.flight.fail(nil)
 				return x.instead(x.received, nil), nil
 			}
 		case saysNothing(resp.StatusCode):
-			x.entry.failed(x.received, nil)
+			x.entry.failed(x.received, nil, false)
 		}
 		return x.receive(resp), nil
 	}
@@ -78,7 +79,7 @@ func (x *exchange) failed(err error) (*http.Response, error) {
 		x.flight.land(endLost) // it says nothing of the origin
 		return nil, err
 	}
-	x.entry.failed(x.received, err)
+	x.entry.failed(x.received, err, true)
 	x.flight.fail(err)
 	if x.entry.useInstead(x.received, &x.want, x.cache.cfg.StaleIfError, err) {
 		return x.instead(x.received, err), nil

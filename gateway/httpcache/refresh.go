@@ -64,7 +64,7 @@ func (x *exchange) refresh() {
 			if r := recover(); r != nil {
 				err = fmt.Errorf("httpcache: Transport.Base panicked: %v", r)
 			}
-			x.entry.failed(x.cache.now(), err)
+			x.entry.failed(x.cache.now(), err, true)
 		}
 		x.cache.noteApart(&Event{Kind: Refreshed, Err: err, Status: Status{ForwardStatus: status}})
 	}()

@@ -66,7 +66,11 @@ func TestRFC5861(t *testing.T) {
 			= hit 200
 			+ 4s
 			< 501
-			= miss 501`},
+			= miss 501
+			< 429
+			= miss 429
+			< 503
+			= hit 200`},
 		{"4", "an error of the layers below is one", httpcache.Config{StaleIfError: -1}, `
 			> GET /
 			< 200 | Cache-Control: max-age=1, stale-if-error=60
