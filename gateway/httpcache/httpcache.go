@@ -24,30 +24,31 @@
 // A response is removed by a write to the same URL, or to one that the response to the
 // write names in Location or Content-Location. A write is any method but GET, HEAD and
 // those that are registered as safe. A write whose answer was lost counts too, unless
-// it is certain that it was not sent. A response is also removed by an answer of the
-// origin that takes its place or takes it back: 401, 403, 404, 410 and 451 remove all
-// variants, and so does any other full answer to a validation remove the variant, but
-// 408, 425, 429 and errors of the server. Responses with 401, 407 and 206 are never
-// stored.
+// it is certain that it was not sent.
+//
+// A response is also removed by an answer of the origin that takes it back: 401, 403,
+// 404, 410 and 451 remove all variants. Any other full answer to a validation removes
+// the variant that was validated. 408, 425, 429 and errors of the server remove
+// nothing. Responses with the status 401, 407 or 206 are never stored.
 //
 // # What is never shared
 //
 // The cache is private, as that of a browser, but serves many users, as a browser does
 // not. Each user has a partition, and no response, stored, awaited or stale, ever
-// crosses from one to another. Whose a request is, can be said in three ways:
+// crosses from one to another. There are three ways to say whose a request is:
 //
-//   - Nothing is said. Then [Credentials] are the name of the partition: the identity
+//   - You say nothing. Then [Credentials] is the name of the partition: the identity
 //     that the Auth of a gateway has, Authorization, cookies, userinfo, and each field
 //     whose name has a part such as auth, key, token, secret or session, or a word such
 //     as user, account, tenant or org, in whatever case it is written. A token that
 //     a gateway refreshes does not lose what is stored.
-//   - Transport.Partition is [By] some fields or cookies, where others change without
-//     a change of user: By("Cookie:session").
-//   - Transport.Partition is a function of your own, where the request does not say it:
-//     credentials are added below the cache, or a client certificate is one. A program
-//     that has one user returns a constant.
+//   - Transport.Partition is [By] some fields or cookies. It is for requests in which
+//     others change while the user stays the same: By("Cookie:session").
+//   - Transport.Partition is a function of your own. It is for requests that do not say
+//     it: credentials are added below the cache, or a client certificate is one. A
+//     program that has one user returns a constant.
 //
-// Should the rule not see a credential, that costs a miss and not a secret: a request
+// If the rule does not see a credential, that costs a miss, and not a secret. A request
 // without a name belongs to nobody in particular. Of the responses to such requests
 // those that are private, set a cookie, or show that a layer below has added credentials
 // (by Response.Request) are neither stored nor given to others who wait. The rest is
@@ -64,8 +65,8 @@
 //	two Transports, one Cache                 shared if the partition has the same name
 //
 // [Cache.PurgePartition] removes what somebody has, as after a log-out. Stats.Partitions
-// counts the partitions: where each request makes a new one, a credential changes each
-// time, such as a signature, and By is needed.
+// counts the partitions. If each request makes a new one, a credential changes each
+// time, such as a signature: then By is needed.
 //
 // A shared cache (Config.Shared), as that of a reverse proxy, follows the rules for
 // shared caches instead (s-maxage, private, Authorization) and has one partition for
