@@ -2,6 +2,7 @@ package httpcache_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -54,8 +55,8 @@ func ExampleTransport() {
 	// 1 hit, 2 misses
 }
 
-// Whoever asks for an article with credentials gets one of their own. Where these are
-// added below the cache, or change over time, Partition says who it is.
+// Credentials that are added below the cache are not seen by it. Partition says whose
+// request it is, from the context by which the layer below knows.
 func ExampleNew() {
 	origin, _ := articles("private, max-age=60")
 	defer origin.Close()
@@ -100,6 +101,28 @@ func ExampleBy() {
 	// Output:
 	// /1, as of request 1
 	// /1, as of request 2
+	// /1, as of request 1
+}
+
+// A client certificate is a credential that no request shows. All that is sent with it
+// is its holder's, and so is all that a command sends that has one user.
+func ExampleTransport_clientCertificate() {
+	origin, _ := articles("private, max-age=60")
+	defer origin.Close()
+	cache := httpcache.New(httpcache.Config{})
+	defer cache.Close()
+
+	certificate := tls.Certificate{} // from tls.LoadX509KeyPair
+	client := &http.Client{Transport: &httpcache.Transport{
+		Cache:     cache,
+		Partition: func(*http.Request) string { return "certificate of billing" },
+		Base:      &http.Transport{TLSClientConfig: &tls.Config{Certificates: []tls.Certificate{certificate}}},
+	}}
+
+	show(client.Get(origin.URL + "/1"))
+	show(client.Get(origin.URL + "/1"))
+	// Output:
+	// /1, as of request 1
 	// /1, as of request 1
 }
 
