@@ -52,7 +52,9 @@
 // without a name belongs to nobody in particular. Of the responses to such requests
 // those that are private, set a cookie, or show that a layer below has added credentials
 // (by Response.Request) are neither stored nor given to others who wait. The rest is
-// shared by the requests of one Transport only.
+// shared by the requests of one Transport only. So a Partition is needed for an origin
+// that tells users apart by what the cache cannot see, and does not say that its
+// responses are private.
 //
 // In short:
 //
