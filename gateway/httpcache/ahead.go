@@ -27,7 +27,9 @@ func (b *tee) stopPump() {
 func (b *tee) pump() {
 	defer func() {
 		// Whoever reads the body finds that it has ended early, if Read has panicked.
-		_ = recover()
+		if recover() != nil {
+			b.x.cache.counters.panics.Add(1)
+		}
 		b.mu.Lock()
 		b.pumping = false
 		b.releaseLocked()

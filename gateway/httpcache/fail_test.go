@@ -188,3 +188,39 @@ func TestStaleIsNotForThoseWhoLeave(t *testing.T) {
 		}
 	})
 }
+
+// On the cache's own goroutines there is nobody whom a panic of Observe could reach: it
+// is dropped, and counted.
+func TestObservePanicsInTheBackground(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, o, c := newClient(t, httpcache.Config{MaxBytes: 1500, Observe: func(_ context.Context, e httpcache.Event) {
+			if e.Kind == httpcache.Refreshed || e.Kind == httpcache.Evicted {
+				panic("oops")
+			}
+		}}, nil)
+		o.answer = func(n int64, r *http.Request) (*http.Response, error) {
+			if r.URL.Path == "/" {
+				return answer(r, "ok", swr), nil
+			}
+			return stream(r, &pause{time.Second, "ok"}), nil
+		}
+		untilStale(t, client)
+		get(t, t.Context(), client, pageURL)
+		synctest.Wait()
+		if n := c.Stats().Panics; n != 1 {
+			t.Errorf("a refresh: %d panics are counted", n)
+		}
+		var wg sync.WaitGroup
+		for range 3 { // which are read ahead, and push the other out
+			wg.Go(func() {
+				if got, _ := get(t, t.Context(), client, pageURL+"2"); got != "ok" {
+					t.Errorf("%q", got)
+				}
+			})
+		}
+		wg.Wait()
+		if n := c.Stats().Panics; n != 2 || o.calls.Load() != 3 {
+			t.Errorf("with a body read ahead: %d panics are counted, %d requests", n, o.calls.Load())
+		}
+	})
+}

@@ -145,7 +145,7 @@ func TestFailingOriginIsAskedLess(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var asked []time.Duration
 				var start time.Time
-				client, o, c := newClient(t, httpcache.Config{}, func(n int64, r *http.Request) (*http.Response, error) {
+				client, o, c := newClient(t, httpcache.Config{Observe: func(context.Context, httpcache.Event) {}}, func(n int64, r *http.Request) (*http.Response, error) {
 					if n == 1 {
 						return answer(r, "ok", "Cache-Control: "+tt.control), nil
 					}

@@ -17,7 +17,7 @@ type Stats struct {
 	Keys                                              int    // known now
 	Partitions                                        int    // that they are in; as many as requests: a credential changes each time
 	Bytes                                             int64  // they take, and what is on its way to them
-	Panics                                            uint64 // of Observe, in the background
+	Panics                                            uint64 // of Observe, or of a body, in the background
 }
 
 // counters are those of Stats.
@@ -55,7 +55,7 @@ func (s Stats) LogValue() slog.Value {
 	}{
 		{"hits", s.Hits}, {"misses", s.Misses}, {"validated", s.Validated}, {"stale", s.Stale}, {"bypassed", s.Bypassed},
 		{"refused", s.Refused}, {"collapsed", s.Collapsed}, {"refreshed", s.Refreshed}, {"failed", s.Failed}, {"stored", s.Stored},
-		{"invalidated", s.Invalidated}, {"evicted", s.Evicted}, {"keys", uint64(s.Keys)}, {"partitions", uint64(s.Partitions)},
+		{"invalidated", s.Invalidated}, {"evicted", s.Evicted}, {"panics", s.Panics}, {"keys", uint64(s.Keys)}, {"partitions", uint64(s.Partitions)},
 		{"bytes", uint64(s.Bytes)},
 	} {
 		if c.n != 0 {
