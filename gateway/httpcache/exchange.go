@@ -35,7 +35,7 @@ type exchange struct {
 	quiet      bool // nobody is answered
 	requested  instant
 	received   instant
-	generation generation // of the target, when the origin was asked
+	generation generation // of the target, when it was looked for
 }
 
 // roundTrip answers the request, or has the origin do it.
@@ -128,7 +128,7 @@ func (x *exchange) find(t *Transport) {
 
 // look looks for a stored response.
 func (x *exchange) look() {
-	x.variants = x.cache.store.get(&x.key, x.hash)
+	x.variants, x.generation = x.cache.store.get(&x.key, x.hash)
 	x.entry = selectEntry(x.variants, x.header)
 }
 

@@ -16,7 +16,6 @@ func (x *exchange) forward() (*http.Response, error) {
 		if e := x.entry; e != nil && e.validates() && x.req.Method != http.MethodHead && x.has&(hasConditions|hasRange) == 0 {
 			out, x.validating = e.validation(x.sent), true
 		}
-		x.generation = c.store.generation(x.hash)
 		x.requested = c.now()
 		resp, err := x.send(out)
 		x.received = c.now()

@@ -33,7 +33,7 @@ func (c *Cache) refresh(x *exchange, e *entry) bool {
 		}
 		y := &exchange{
 			cache: c, base: x.base, req: out, sent: out, header: out.Header, want: noDirectives(),
-			key: x.key.clone(), hash: x.hash, authorized: x.authorized, variants: x.variants, entry: e,
+			key: x.key.clone(), hash: x.hash, authorized: x.authorized, variants: x.variants, entry: e, generation: x.generation,
 			why: "stale", together: true, quiet: true,
 		}
 		if x.has&hasOddNames != 0 {

@@ -75,14 +75,15 @@ func (s *store) unlinkLocked(_ uint64, slot *slot) {
 	}
 }
 
-// get returns what is stored for a key.
-func (s *store) get(k *key, h hash) []*entry {
+// get returns what is stored for a key, at which moment.
+func (s *store) get(k *key, h hash) ([]*entry, generation) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	now := s.generationLocked(h)
 	if slot, ok := s.lru.Get(h.key); ok && slot.key == *k {
-		return slot.variants
+		return slot.variants, now
 	}
-	return nil
+	return nil, now
 }
 
 // selectEntry returns the newest of the variants that fits a request.

@@ -50,12 +50,12 @@ var schemes = []scheme{
 		return r
 	}},
 	{name: "a gateway's identity, with tokens that change", sign: func(w *users, user string, r *http.Request) *http.Request {
-		token := fmt.Sprint(user, "-", w.rand.IntN(3))
+		token := fmt.Sprint(user, "-", w.intN(3))
 		r.Header["Authorization"] = []string{token}
 		return r.WithContext(context.WithValue(r.Context(), identity.Key{}, &identity.Identity{Name: user, Granted: token}))
 	}},
 	{name: "the session among other cookies", partition: httpcache.By("Cookie:session"), sign: func(w *users, user string, r *http.Request) *http.Request {
-		r.Header[w.oneOf("Cookie", "cookie")] = []string{fmt.Sprintf("bot=%d; session=%s", w.rand.IntN(99), user)}
+		r.Header[w.oneOf("Cookie", "cookie")] = []string{fmt.Sprintf("bot=%d; session=%s", w.intN(99), user)}
 		return r
 	}},
 	{name: "the context", partition: func(r *http.Request) string { return r.Context().Value(userKey{}).(string) }, below: true},
@@ -79,17 +79,15 @@ type users struct {
 	when    map[string]time.Time
 }
 
-func (w *users) oneOf(values ...string) string {
+func (w *users) intN(n int) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return values[w.rand.IntN(len(values))]
+	return w.rand.IntN(n)
 }
 
-func (w *users) chance(one int) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.rand.IntN(one) == 0
-}
+func (w *users) oneOf(values ...string) string { return values[w.intN(len(values))] }
+
+func (w *users) chance(one int) bool { return w.intN(one) == 0 }
 
 // RoundTrip is the origin. Whatever is a user's has <user> in it.
 func (w *users) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -99,11 +97,8 @@ func (w *users) RoundTrip(r *http.Request) (*http.Response, error) {
 		out = r.Clone(r.Context())
 		out.Header.Set("Authorization", user)
 	}
-	w.mu.Lock()
-	wait := time.Duration(w.rand.IntN(3)) * time.Second
-	w.mu.Unlock()
 	select {
-	case <-time.After(wait):
+	case <-time.After(time.Duration(w.intN(3)) * time.Second):
 	case <-r.Context().Done():
 		return nil, r.Context().Err()
 	}
@@ -203,14 +198,7 @@ func (w *users) visit(rt http.RoundTripper, user string) {
 		r.Header["Range"] = []string{"bytes=0-200"}
 	}
 	if w.scheme.sign != nil {
-		w.mu.Lock()
-		random := w.rand
-		w.rand = rand.New(rand.NewPCG(random.Uint64(), 0))
-		w.mu.Unlock()
 		r = w.scheme.sign(w, user, r)
-		w.mu.Lock()
-		w.rand = random
-		w.mu.Unlock()
 	}
 	begin := time.Now()
 	resp, err := rt.RoundTrip(r)
@@ -250,10 +238,7 @@ func runUsers(t *testing.T, seed uint64, s scheme) (hits uint64) {
 				wg.Go(func() {
 					for range 40 {
 						w.visit(rt, user)
-						w.mu.Lock()
-						wait := time.Duration(w.rand.IntN(4)) * time.Second
-						w.mu.Unlock()
-						time.Sleep(wait)
+						time.Sleep(time.Duration(w.intN(4)) * time.Second)
 					}
 				})
 			}
