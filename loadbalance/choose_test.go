@@ -3,7 +3,9 @@ package loadbalance_test
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -53,6 +55,44 @@ func TestHint(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A list of keys is looked up once, in each set and whatever the health in it; one that
+// has changed all the same is noticed while it is short.
+func TestPreferRemembers(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		src := newFeed()
+		b := loadbalance.New(src, loadbalance.Config{EjectAfter: 1, SlowStart: -1})
+		defer b.Close()
+		src.set(numbers(100)...)
+		list := []string{"1", "2", "3"}
+		goesTo := func(want ...int) {
+			t.Helper()
+			went := map[int]bool{}
+			for range 200 {
+				p, err := b.PickWith(t.Context(), loadbalance.Hint{Prefer: list})
+				if err != nil {
+					t.Fatal(err)
+				}
+				went[p.Value()] = true
+				p.Done(good)
+			}
+			if got := slices.Sorted(maps.Keys(went)); !slices.Equal(got, want) {
+				t.Errorf("picked %v, want %v", got, want)
+			}
+		}
+		goesTo(1, 2, 3)
+		list[0], list[2] = "4", "6"
+		goesTo(2, 4, 6)
+		at(t, b, "4", failed)
+		goesTo(2, 6)
+		src.set(numbers(5)...) // without 6
+		goesTo(2)
+		for i := range 20 { // more lists than are remembered
+			list = []string{strconv.Itoa(i % 3), strconv.Itoa(i % 3), "none", strconv.Itoa(i)}
+			goesTo(slices.Compact(slices.Sorted(slices.Values(slices.DeleteFunc([]int{i % 3, i}, func(n int) bool { return n > 4 || n == 4 }))))...)
+		}
+	})
 }
 
 // No endpoint ever has more calls than it may; when all are full there is an error,

@@ -39,7 +39,7 @@ func replacements(f func(i int)) {
 func TestDrainedIsNotUsed(t *testing.T) {
 	var drained atomic.Int64
 	b := loadbalance.New(loadbalance.Static(endpointsOf[*resource](0, func(int) *resource { return new(resource) })...), loadbalance.Config{
-		Policy: yielding, Observe: func(_ context.Context, e loadbalance.Event) {
+		Policy: yielding, SlowStart: -1, Observe: func(_ context.Context, e loadbalance.Event) {
 			if e.Kind == loadbalance.Drained {
 				e.Value.(*resource).closed.Store(true)
 				drained.Add(1)
@@ -95,7 +95,7 @@ func endpointsOf[T any](i int, value func(i int) T) (set []loadbalance.Endpoint[
 // No pool of connections outlives its endpoint.
 func TestPoolsGoWithTheirEndpoints(t *testing.T) {
 	address := func(i int) *url.URL { return &url.URL{Scheme: "http", Host: "host-" + strconv.Itoa(i)} }
-	b := loadbalance.New(changing[*url.URL]{}, loadbalance.Config{Policy: yielding})
+	b := loadbalance.New(changing[*url.URL]{}, loadbalance.Config{Policy: yielding, SlowStart: -1})
 	defer b.Close()
 	loadbalance.Set(b, endpointsOf(0, address), nil)
 	base := &http.Transport{}

@@ -86,6 +86,9 @@ func (c *core) tellLocked(ctx context.Context, e Event) {
 // deliver tells what has happened, in order, whichever goroutines have caused it, and
 // tells the source of trouble. It is called after each change, without the lock.
 func (c *core) deliver() {
+	if c.cfg.Observe == nil && c.refresh == nil {
+		return
+	}
 	if c.takeTrouble() {
 		defer c.refresh()
 	}
