@@ -15,7 +15,7 @@ type Config struct {
 	Name string
 	// Policy chooses among the endpoints. nil means PeakEWMA.
 	Policy Policy `json:"-"`
-	// Decay is how fast estimates are forgotten: two thirds are gone after it.
+	// Decay is how fast estimates are forgotten: after this time a third is left.
 	// 0 means 10 seconds.
 	Decay time.Duration
 	// MaxInFlight is the number of calls that may be in flight to one endpoint.
@@ -28,34 +28,42 @@ type Config struct {
 	// EjectRate, in (0, 1], is the share of failures, over about the last 16 calls,
 	// that ejects an endpoint. 0 means 0.5; negative: off.
 	EjectRate float64
-	// EjectFor is how long an endpoint is ejected at first. It doubles each time,
-	// until the endpoint has been well for as long. 0 means 5 seconds.
+	// EjectFor is how long an endpoint is ejected at first. Each further ejection
+	// lasts twice as long as the one before. An endpoint that has been healthy for as
+	// long as its last ejection starts again with EjectFor. 0 means 5 seconds.
 	EjectFor time.Duration
-	// MaxEjectFor bounds that, and how long a Retry-After keeps an endpoint cool.
-	// 0 means a minute, or EjectFor if that is longer.
+	// MaxEjectFor is the longest ejection, and the longest time for which a
+	// Retry-After keeps an endpoint cool. 0 means a minute, or EjectFor if that is
+	// longer.
 	MaxEjectFor time.Duration
-	// MaxEjected, in (0, 1], is the share of the endpoints that may be ejected at a
-	// time, but one of several always may. 0 means 0.3.
+	// MaxEjected, in (0, 1], is the share of the endpoints that may be ejected or cool
+	// at a time. One of several always may. 0 means 0.3.
 	MaxEjected float64
-	// TrialLease is how long the trial of an endpoint may take before there is
-	// another. 0 means 30 seconds.
+	// TrialLease is how long the trial of an endpoint may take before another call may
+	// be its trial. 0 means 30 seconds.
 	TrialLease time.Duration
-	// SlowStart is the time in which an endpoint's share grows from a tenth, when it
-	// joins a set or is well again. 0 means 10 seconds; negative: off.
+	// SlowStart is the time in which an endpoint's share grows from a tenth to the
+	// whole, when it joins a set or is healthy again. If all endpoints are in their
+	// slow start, only the differences between them count. 0 means 10 seconds;
+	// negative: off.
 	SlowStart time.Duration
 	// Panic, in (0, 1], is the share of healthy endpoints below which health is
-	// ignored. 0 means 0.5; negative: only when there is none.
+	// ignored. 0 means 0.5; negative: health is ignored only when no endpoint is
+	// healthy.
 	Panic float64
 
 	// CheckEvery is the time between two active checks of an endpoint, give or take
-	// a tenth. It and what follows is for [Balancer.Check]. 0 means 10 seconds.
+	// a tenth. This field and the three that follow are for [Balancer.Check]. 0 means
+	// 10 seconds.
 	CheckEvery time.Duration
-	// CheckTimeout bounds a check. 0 means a second, or CheckEvery if that is less.
+	// CheckTimeout is after how long a check has failed. 0 means a second, or
+	// CheckEvery if that is less.
 	CheckTimeout time.Duration
-	// CheckFailures is how many checks in a row must fail until an endpoint is
+	// CheckFailures is how many checks in a row must fail before an endpoint counts as
 	// unhealthy. 0 means 3.
 	CheckFailures int
-	// CheckPasses is how many must pass until it is healthy again. 0 means 2.
+	// CheckPasses is how many checks in a row must pass before it counts as healthy
+	// again. 0 means 2.
 	CheckPasses int
 
 	// Classify decides what the error of an operation says about its endpoint; ctx is
@@ -64,9 +72,10 @@ type Config struct {
 	// own cancel, which say nothing. A [Transport] asks its own Classify first.
 	Classify func(ctx context.Context, err error) Outcome `json:"-"`
 
-	// Observe is told what happens to the endpoints, in that order, while no lock is
-	// held, with the context of the call that caused it, or the background's. A panic
-	// on a goroutine of the Balancer's is dropped, and counted in Stats.
+	// Observe is told what happens to the endpoints, in the order in which it happens,
+	// while no lock is held. Its context is that of the call that caused the event, or
+	// context.Background() where no call did. A panic of Observe on a goroutine of the
+	// Balancer's is dropped, and counted in Stats.
 	Observe func(context.Context, Event) `json:"-"`
 }
 

@@ -16,20 +16,22 @@ type Endpoint[T any] struct {
 	// Key names the endpoint. What is known about it survives a new set, and a new
 	// Value, as long as the Key stays.
 	Key string
-	// Value is what [Balancer.Pick] is asked for.
+	// Value is what the call needs: a *url.URL, a connection, a name.
 	Value T
-	// Weight is its share relative to the others, for the policies that heed it.
+	// Weight is its share relative to the others, for the policies that use weights.
 	// 0 means 1.
 	Weight float64
 }
 
 // A Source says which endpoints there are.
 type Source[T any] interface {
-	// Watch calls set with each new set of endpoints, as a whole, or with the error
-	// that keeps it from knowing: the last set stays. It returns nil when the last
-	// set is final, and an error to be called again, after a back-off that grows
-	// from one second to thirty. It must return when ctx ends. An empty set is
-	// taken for a mistake, and the last one stays.
+	// Watch calls set with each new set of endpoints, as a whole. If it cannot get
+	// one it calls set with the error, and the last set stays. An empty set counts as
+	// a mistake, and the last one stays as well.
+	//
+	// Watch returns nil when the last set is final. It returns an error to be called
+	// again, after a pause that grows from one second to thirty. It must return when
+	// ctx ends.
 	//
 	// A Source with a method Refresh() is told when endpoints are in trouble, so
 	// that it can look for others.

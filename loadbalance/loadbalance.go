@@ -85,9 +85,9 @@ import (
 )
 
 // A Balancer spreads calls over the endpoints of one service. It is safe for
-// concurrent use. Make it with [New] or [Hosts]. It has a goroutine for its source,
-// unless that is [Static], and for each endpoint that is checked ([Balancer.Check]);
-// only then it needs a Close.
+// concurrent use. Make it with [New] or [Hosts]. It has goroutines for its source,
+// unless that is [Static] or [URLs], and for each endpoint that is checked
+// ([Balancer.Check]). Only then it needs a Close.
 //
 // A pick takes no lock and allocates nothing, whatever happens to the set meanwhile,
 // but for one that begins a trial, or that [WithSpread] remembers. It costs about the same for ten endpoints as for ten
@@ -210,9 +210,8 @@ func Wrap[T, In, R any](b *Balancer[T], fn func(context.Context, T, In) (R, erro
 	}
 }
 
-// Close ends what the Balancer has begun: it stops to follow its source and to check
-// endpoints, and refuses all picks from then on. Calls in flight are not touched. It
-// returns nil.
+// Close stops following the source and checking endpoints. All later picks are refused.
+// Calls in flight go on. It returns nil.
 func (b *Balancer[T]) Close() error {
 	c := &b.core
 	c.cancel()

@@ -45,7 +45,7 @@ const (
 // known, and has no age.
 func begun(start int64) uint64 { return uint64(start>>tickBits)<<countBits | 1 }
 
-// begin counts a call in, unless there are as many as may be.
+// begin counts a call, unless limit calls are in flight already. 0 is no limit.
 func (n *node) begin(start int64, limit int) bool {
 	n.waiting.Add(begun(start))
 	if limit > 0 && n.inFlight() > limit {

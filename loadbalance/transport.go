@@ -19,8 +19,9 @@ import (
 // in the TLS handshake, whatever the address of the endpoint, unless RewriteHost is
 // set. If Base is an [http.Transport], endpoints that need it for that have a copy of
 // Base, and so have those of a set that can change: their connections are closed when
-// they have left and drained. If Base is something else, the name in the handshake
-// is up to that.
+// they have left and drained. No two endpoints share connections. A copy sets up HTTP/2
+// by itself, from Base.HTTP2, where Base got it from x/net/http2. If Base is something
+// else, the name in the handshake is up to that.
 //
 // A request is in flight until the body of its response has been read or closed; its
 // latency is the time to the response's header. A response counts when its header
@@ -35,13 +36,13 @@ type Transport struct {
 	Base http.RoundTripper
 	// Balancer picks the endpoints.
 	Balancer *Balancer[*url.URL]
-	// Host is the logical host that is balanced, as in the URLs of requests; those
-	// for another go to Base as they are, which keeps redirects to elsewhere, and
-	// the credentials for there, from the endpoints. Empty: all are balanced, as
-	// behind a reverse proxy.
+	// Host is the logical host that is balanced, as in the URLs of requests. Requests
+	// for another host go to Base as they are, so that redirects to elsewhere, and the
+	// credentials for there, do not reach the endpoints. Empty: all requests are
+	// balanced, as behind a reverse proxy.
 	Host string
-	// RewriteHost tells a server the host in its endpoint's URL in place of the one
-	// that the caller has asked for.
+	// RewriteHost tells a server the host in its endpoint's URL, not the one that the
+	// caller has asked for.
 	RewriteHost bool
 	// Hint gives the hint for a request, if set.
 	Hint func(*http.Request) Hint
@@ -52,10 +53,10 @@ type Transport struct {
 	// Ignored at the header means that it is not known yet.
 	//
 	// resp is never nil: without a response it has the Request, the status 0 and
-	// nothing else. It must be neither read nor changed. Default leaves it to the next:
-	// for an err Config.Classify, then the rules above. nil does so always. It is not
-	// asked about refusals by the layers below, nor about faults of the caller, such as
-	// a cancel.
+	// nothing else. It must not be changed, nor its body read. Default leaves the
+	// decision to Config.Classify, if there is an err, and then to the rules above. nil
+	// always does. Classify is not asked about refusals by the layers below, nor about
+	// faults of the caller, such as a cancel.
 	Classify func(resp *http.Response, err error) Outcome
 
 	once  sync.Once // tells the Balancer about pools
