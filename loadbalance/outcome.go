@@ -39,7 +39,8 @@ type Result struct {
 	// [Balancer.Outcome] does, but without the caller's context.
 	Outcome Outcome
 	// RetryAfter is for how long an overloaded endpoint has asked to be left alone.
-	// It cools down for as long, up to Config.MaxEjectFor. 0: it has not asked.
+	// It cools down for as long, up to Config.MaxEjectFor, or looks eight times as slow
+	// if too many others are out. 0: it has not asked.
 	RetryAfter time.Duration
 	// Latency is how long the answer took. 0: from Pick to Answered or Done.
 	Latency time.Duration
@@ -113,6 +114,11 @@ func (c *core) settle(ctx context.Context, n *node, now, rtt int64, call *call, 
 			rtt = max(rtt, c.typical(now, nil))
 		}
 		n.learn(now, rtt, o)
+		if o == Overload && r.RetryAfter > 0 && n.special.Load()&away == 0 && !c.room() {
+			for range 3 { // it must not cool down, as too many are out: it looks much slower
+				n.learn(now, -1, o)
+			}
+		}
 		n.mark(failing, o != Success || estimateOf(n.learnt.Load()).failures > 0)
 	}
 	switch o {

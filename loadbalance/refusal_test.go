@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strconv"
 	"testing"
+	"time"
 
 	"github.com/belay-go/belay/loadbalance"
 )
@@ -50,6 +52,28 @@ func TestCoolingIsBounded(t *testing.T) {
 			t.Errorf("%v", states)
 		}
 	})
+}
+
+// One that must not cool down, as too many are out, has far fewer calls all the same.
+func TestOverloadedWithoutCooling(t *testing.T) {
+	for _, policy := range []loadbalance.Policy{loadbalance.PeakEWMA, loadbalance.P2C, loadbalance.LeastLoaded} {
+		inBubble(t, func(t *testing.T) {
+			b := fixed(10, loadbalance.Config{Policy: policy, EjectAfter: 1})
+			for _, key := range []string{"0", "1", "2"} {
+				at(t, b, key, failed)
+			}
+			for i := range 3 * 6 { // the others have three calls each
+				if _, err := b.PickWith(t.Context(), loadbalance.Hint{Prefer: []string{strconv.Itoa(4 + i%6)}}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			at(t, b, "3", result{Outcome: loadbalance.Overload, RetryAfter: time.Second})
+			inState(t, b, "3", loadbalance.Healthy, "")
+			if count := counts(t, b, 10, 700); count[3] > 30 {
+				t.Errorf("%v: it has %d of 700 calls", policy, count[3])
+			}
+		})
+	}
 }
 
 // A refusal from below one endpoint can be tried again while there are others.
