@@ -12,6 +12,19 @@ import (
 	"github.com/belay-go/belay/internal/httpfield"
 )
 
+// Sentinels: the first two say why [Pages] stopped before the last page.
+var (
+	// ErrPageLimit says that there are more pages than the limit allows.
+	ErrPageLimit = errors.New("gateway: more pages than the limit")
+	// ErrPageCycle says that the pages lead back to an earlier one.
+	ErrPageCycle = errors.New("gateway: the pages go in a circle")
+
+	// ErrAborted is found by [errors.Is] in the error of [Flight.Join] if the shared
+	// function panicked or called [runtime.Goexit], and if a function joins its own key
+	// and would wait for itself.
+	ErrAborted = errors.New("gateway: the shared call did not return")
+)
+
 // An ErrorKind says what went wrong with a call. The zero value is no kind.
 type ErrorKind uint8
 

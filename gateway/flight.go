@@ -2,17 +2,11 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"reflect"
 	"sync"
 	"time"
 )
-
-// ErrAborted is found by [errors.Is] in the error of [Flight.Join] if the shared
-// function panicked or called [runtime.Goexit], and if a function joins its own key
-// and would wait for itself.
-var ErrAborted = errors.New("gateway: the shared call did not return")
 
 var errItself = fmt.Errorf("%w: its function joins the same key, and would wait for itself", ErrAborted)
 

@@ -2,18 +2,9 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"strings"
-)
-
-// Why [Pages] stopped before the last page.
-var (
-	// ErrPageLimit says that there are more pages than the limit allows.
-	ErrPageLimit = errors.New("gateway: more pages than the limit")
-	// ErrPageCycle says that the pages lead back to an earlier one.
-	ErrPageCycle = errors.New("gateway: the pages go in a circle")
 )
 
 // PageError is the error of [Pages]. errors.AsType[*PageError[Req]] finds it.

@@ -149,13 +149,6 @@ var rules = []rule{
 	},
 }
 
-// notYet are packages that a rule will hold for.
-var notYet = map[string][]string{
-	"Error and the sentinels are in error.go": {"gateway"},
-	"Event and Kind are in event.go":          {"gateway"},
-	"differences are shown":                   {"gateway/httpcache"},
-}
-
 func manyFuncs(n int) string {
 	var s strings.Builder
 	for i := range n {
@@ -172,7 +165,7 @@ func TestRules(t *testing.T) {
 	for _, r := range slices.Concat(rules, voice) {
 		t.Run(r.name, func(t *testing.T) {
 			for _, p := range all {
-				if r.where(p) && !slices.Contains(notYet[r.name], p.dir) {
+				if r.where(p) {
 					r.check(p, func(n ast.Node, format string, args ...any) {
 						t.Errorf("%s: %s", p.at(n), fmt.Sprintf(format, args...))
 					})
