@@ -65,9 +65,11 @@ func newWhole() whole {
 
 // The same said in other memory is a circle; anything that is said differently is none.
 func TestPagesCompareWhatRequestsSay(t *testing.T) {
-	calls, err := pagesOf(t, newWhole(), 50, func(whole) whole { return newWhole() })
-	if calls != 1 || !errors.Is(err, gateway.ErrPageCycle) {
-		t.Errorf("the same in other memory: %d calls, %v", calls, err)
+	for range 30 { // for a map has another order each time
+		calls, err := pagesOf(t, newWhole(), 50, func(whole) whole { return newWhole() })
+		if calls != 1 || !errors.Is(err, gateway.ErrPageCycle) {
+			t.Errorf("the same in other memory: %d calls, %v", calls, err)
+		}
 	}
 	for name, change := range map[string]func(*whole, int){
 		"bool and int": func(w *whole, i int) { w.B, w.I = i%2 == 0, int8(i) },
@@ -138,7 +140,7 @@ func TestPagesOfARequestThatIsChanged(t *testing.T) {
 	}
 	type private struct{ at *int }
 	p := private{new(0)}
-	if calls, err := pagesOf(t, p, 10, func(p private) private { *p.at++; return p }); calls != 10 || !errors.Is(err, gateway.ErrPageLimit) {
+	if calls, err := pagesOf(t, p, 10, func(p private) private { return p }); calls != 10 || !errors.Is(err, gateway.ErrPageLimit) {
 		t.Errorf("a private pointer: %d calls, %v", calls, err)
 	}
 }
