@@ -197,8 +197,8 @@ func TestWeighted(t *testing.T) {
 			if share, want := float64(count[i])/calls, w/sum; math.Abs(share-want) > 0.002 {
 				t.Errorf("%v: the share of %d is %.4f, want %.4f", weights, i, share, want)
 			}
-			if most := int(2*sum/w) + 1; gap[i] > most {
-				t.Errorf("%v: %d waited for %d turns, at most %d are even", weights, i, gap[i], most)
+			if most := 2*sum/w + 1; float64(gap[i]) > most {
+				t.Errorf("%v: %d waited for %d turns, at most %.0f are even", weights, i, gap[i], most)
 			}
 		}
 	}
