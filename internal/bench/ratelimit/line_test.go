@@ -17,10 +17,10 @@ import (
 // it is that of the limit: the metric is the share of the rate that the workers get.
 const workers = 32
 
-func waitLine(b *testing.B) {
+func BenchmarkRatelimitLine(b *testing.B) {
 	for _, perSecond := range []float64{100, 1000, 10_000, 100_000} {
 		for _, burst := range []int{1, 2, 10} {
-			b.Run(fmt.Sprintf("%v-a-second-burst-%d", perSecond, burst), func(b *testing.B) {
+			b.Run(fmt.Sprintf("%v-a-second-burst-%d", int(perSecond), burst), func(b *testing.B) {
 				b.Run("belay", func(b *testing.B) {
 					limiter := ratelimit.New(ratelimit.Config{Rate: rate.Limit(perSecond), Burst: burst, StartEmpty: true})
 					work(b, perSecond, limiter.Wait)
@@ -45,6 +45,7 @@ func work(b *testing.B, perSecond float64, wait func(context.Context) error) {
 	var left atomic.Int64
 	left.Store(int64(b.N))
 	var wg sync.WaitGroup
+	b.ReportAllocs()
 	b.ResetTimer()
 	for range workers {
 		wg.Go(func() {

@@ -27,7 +27,6 @@ func BenchmarkRatelimit(b *testing.B) {
 	b.Run("deny-par", denyPar)
 	b.Run("wait-ready", waitReady)
 	b.Run("wait-ready-par", waitReadyPar)
-	b.Run("wait-line", waitLine)
 	b.Run("keyed-zipf", keyedZipf)
 	b.Run("keyed-zipf-par", keyedZipfPar)
 	b.Run("keyed-evict", keyedEvict)
