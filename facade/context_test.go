@@ -11,6 +11,8 @@ import (
 	"github.com/belay-go/belay/facade"
 )
 
+type key struct{}
+
 // A context can be printed at any time, also while the part is left behind: mocks print
 // their arguments.
 func TestContextsCanBePrinted(t *testing.T) {
@@ -23,7 +25,7 @@ func TestContextsCanBePrinted(t *testing.T) {
 				}
 			}
 			want = append(want, s, s, s, s)
-			derived, cancel := context.WithCancel(context.WithValue(ctx, 1, 2))
+			derived, cancel := context.WithCancel(context.WithValue(ctx, key{}, 2))
 			defer cancel()
 			if text := fmt.Sprint(derived); !strings.HasPrefix(text, s) {
 				t.Errorf("a context made of it prints as %s", text)

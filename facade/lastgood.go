@@ -105,8 +105,8 @@ func strictlyComparable(t reflect.Type) bool {
 	case reflect.Array:
 		return strictlyComparable(t.Elem())
 	case reflect.Struct:
-		for i := range t.NumField() {
-			if !strictlyComparable(t.Field(i).Type) {
+		for field := range t.Fields() {
+			if !strictlyComparable(field.Type) {
 				return false
 			}
 		}

@@ -91,21 +91,11 @@ func (x *exchange) Ended(err error) {
 	switch {
 	case x.resp.StatusCode == http.StatusSwitchingProtocols: // its end is up to both sides
 		r = Result{Outcome: Ignored}
-	case err != nil, hasValues(x.resp.Trailer):
+	case err != nil, x.end.Complete() && len(x.resp.Trailer) > 0:
 		r = x.judge(x.resp, err)
 	default: // also a body that was closed before its end
 		r = Result{Outcome: Ignored}
 	}
-}
-
-// hasValues reports whether trailers have arrived, not only their names.
-func hasValues(trailer http.Header) bool {
-	for _, values := range trailer {
-		if len(values) > 0 {
-			return true
-		}
-	}
-	return false
 }
 
 // judge says what a response, or an error in its place or in its body, says about the

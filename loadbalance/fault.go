@@ -53,7 +53,7 @@ func (u *upload) Close() error {
 // it before it dials. It is asked after an error only.
 func unsendable(req *http.Request) bool {
 	select {
-	case <-req.Cancel:
+	case <-req.Cancel: //lint:ignore SA1019 there are callers who use it
 		// http.Client closes it, too, when its Timeout has passed.
 		if deadline, ok := req.Context().Deadline(); !ok || time.Now().Before(deadline) {
 			return true

@@ -159,7 +159,7 @@ func TestCallersFaults(t *testing.T) {
 		"a field's value":          func(r *http.Request) { r.Header.Set("X", "a\r\nB: c") },
 		"a trailer":                func(r *http.Request) { r.Trailer = http.Header{"X": {"a\x00"}} },
 		"a method":                 func(r *http.Request) { r.Method = "GET /" },
-		"a closed Cancel":          func(r *http.Request) { r.Cancel = cancelled },
+		"a closed Cancel":          func(r *http.Request) { r.Cancel = cancelled }, //lint:ignore SA1019 there are callers who use it
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
@@ -265,5 +265,22 @@ func TestOldDialers(t *testing.T) {
 	}
 	if want := []string{"10.0.0.1:8443", "10.0.0.1:8443"}; !slices.Equal(dialed, want) {
 		t.Errorf("dialed %q, want %q", dialed, want)
+	}
+}
+
+// A deadline is a failure, whatever cause its owner has given it, and a cancel is none.
+func TestDeadlineWithACause(t *testing.T) {
+	b := loadbalance.New(loadbalance.Static(loadbalance.Endpoint[int]{Key: "a"}), loadbalance.Config{})
+	late := errors.New("the page is late")
+	driver := errors.New("driver: interrupted")
+	ctx, cancel := context.WithDeadlineCause(t.Context(), time.Now().Add(-time.Second), late)
+	defer cancel()
+	if o := b.Outcome(ctx, driver); o != loadbalance.Failure {
+		t.Errorf("a deadline with a cause: %v, want %v", o, loadbalance.Failure)
+	}
+	gone, leave := context.WithCancelCause(t.Context())
+	leave(late)
+	if o := b.Outcome(gone, driver); o != loadbalance.Ignored {
+		t.Errorf("a cancel with a cause: %v, want %v", o, loadbalance.Ignored)
 	}
 }

@@ -87,8 +87,8 @@ func rejected(err error) bool {
 // their own, and the deadline of an attempt looks like a cancellation to the contexts
 // that are derived from its context.
 func cancelled(ctx context.Context, err error) bool {
-	if cause := context.Cause(ctx); cause != nil {
-		return !timedOut(cause)
+	if end := ctx.Err(); end != nil {
+		return end != context.DeadlineExceeded && !timedOut(context.Cause(ctx))
 	}
 	return errors.Is(err, context.Canceled) && !timedOut(err)
 }

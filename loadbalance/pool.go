@@ -70,10 +70,12 @@ func (p *pool) pinned(target *url.URL) *http.Transport {
 	}
 	p.other, p.address = clone(p.base), address
 	p.other.Proxy = nil
+	//lint:ignore SA1019 there are callers who set it
 	dial := firstDialer(p.base.DialContext, legacy(p.base.Dial), new(net.Dialer).DialContext)
 	p.other.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return dial(ctx, network, address)
 	}
+	//lint:ignore SA1019 there are callers who set it
 	if dialTLS := firstDialer(p.base.DialTLSContext, legacy(p.base.DialTLS)); dialTLS != nil {
 		p.other.DialTLSContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
 			return dialTLS(ctx, network, address)

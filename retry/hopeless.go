@@ -24,6 +24,7 @@ func hopeless(err error) bool {
 		case *tls.CertificateVerificationError, x509.UnknownAuthorityError, x509.HostnameError,
 			x509.CertificateInvalidError: // the certificate
 			return true
+		//lint:ignore SA1019 net/http still returns it
 		case tls.RecordHeaderError, textproto.ProtocolError, *http.ProtocolError: // another protocol
 			return true
 		case *net.AddrError, *net.ParseError, net.UnknownNetworkError: // the address

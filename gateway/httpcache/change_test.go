@@ -105,6 +105,7 @@ func TestValidationChangesVary(t *testing.T) {
 // Fields select, constrain and condition however their names are spelled.
 func TestOddSpellings(t *testing.T) {
 	client, o, _ := newClient(t, httpcache.Config{}, func(n int64, r *http.Request) (*http.Response, error) {
+		//lint:ignore SA1008 the spelling is what matters
 		language := strings.Join(append(r.Header["accept-language"], r.Header["Accept-Language"]...), "")
 		resp := answer(r, language)
 		resp.Header["cache-control"], resp.Header["vary"], resp.Header["ETAG"] = []string{"max-age=60"}, []string{"accept-language"}, []string{`"a"`}
@@ -129,6 +130,7 @@ func TestOddSpellings(t *testing.T) {
 	}
 	// What is sent is what the caller has written.
 	o.answer = func(_ int64, r *http.Request) (*http.Response, error) {
+		//lint:ignore SA1008 the spelling is what matters
 		if r.Header["x-odd"] == nil || r.Header["X-Odd"] != nil {
 			t.Errorf("the origin was sent %v", r.Header)
 		}

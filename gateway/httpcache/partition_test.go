@@ -38,13 +38,14 @@ func with(t testing.TB, client *http.Client, h http.Header) (string, *http.Respo
 // echo answers with what it was sent in a field, whatever its spelling, privately.
 func echo(field string, fields ...string) func(int64, *http.Request) (*http.Response, error) {
 	return func(_ int64, r *http.Request) (*http.Response, error) {
-		text := "hello"
+		var text strings.Builder
+		text.WriteString("hello")
 		for name, values := range r.Header {
 			if strings.EqualFold(name, field) {
-				text += " " + strings.Join(values, ",")
+				text.WriteString(" " + strings.Join(values, ","))
 			}
 		}
-		return answer(r, text, append(fields, "Cache-Control: max-age=60")...), nil
+		return answer(r, text.String(), append(fields, "Cache-Control: max-age=60")...), nil
 	}
 }
 

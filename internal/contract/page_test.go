@@ -74,7 +74,7 @@ func page(t *testing.T) string {
 		if ch.text != "" {
 			fmt.Fprintf(&b, "%s\n\n", ch.text)
 		}
-		for _, word := range strings.Fields(ch.words) {
+		for word := range strings.FieldsSeq(ch.words) {
 			for _, tc := range table() {
 				if strings.HasPrefix(tc.name, word+"/") {
 					fmt.Fprintf(&b, "- **%s**%s %s\n", tc.name, tc.protocolNames(), tc.doc)
