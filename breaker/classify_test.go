@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -196,6 +197,32 @@ func TestCopiesDoNotOpenABreakerThatCountsInFlight(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// On the goroutine of a timer there is no caller to reach: what Observe does there is
+// counted, and ends nothing.
+func TestObserveThatEndsBadlyOnATimerIsCounted(t *testing.T) {
+	for name, end := range map[string]func(){"panic": func() { panic("observer") }, "exit": runtime.Goexit} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := steady(Config{Consecutive: 1, Trials: 1, Observe: func(_ context.Context, e Event) {
+					if e.Kind == Changed && e.Transition.To == HalfOpen {
+						end()
+					}
+				}})
+				for range 2 {
+					Run(t.Context(), b, fail)
+					sleep(time.Minute)
+				}
+				if s := b.Stats(); s.State != HalfOpen || s.Panics != 2 {
+					t.Errorf("%v, counted %d, want half-open, 2", s.State, s.Panics)
+				}
+				if err := Run(t.Context(), b, succeed); err != nil || b.State() != Closed {
+					t.Errorf("%v, %v", err, b.State())
+				}
+			})
+		})
+	}
 }
 
 func TestObserversPanicReachesTheCaller(t *testing.T) {

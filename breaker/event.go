@@ -127,12 +127,15 @@ func (b *Breaker) deliverAlone() {
 	}
 	for more := true; more; {
 		func() {
+			returned := false
 			defer func() {
-				if recover() != nil {
+				if !returned { // a runtime.Goexit counts, too
+					recover()
 					b.panics.Add(1)
 				}
 			}()
 			more = b.deliverOne()
+			returned = true
 		}()
 	}
 }

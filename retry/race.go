@@ -278,12 +278,13 @@ func (r *race[T]) observe(e Event) {
 // tell is observe in the midst of a race. A panic of Observe is the caller's if it
 // is inline, and otherwise dropped and counted.
 func (r *race[T]) tell(e Event, inline bool) {
-	if !inline {
-		defer func() {
-			if recover() != nil {
-				r.h.panics.Add(1)
-			}
-		}()
-	}
+	returned := inline
+	defer func() {
+		if !returned { // a runtime.Goexit counts, too
+			recover()
+			r.h.panics.Add(1)
+		}
+	}()
 	r.observe(e)
+	returned = true
 }

@@ -202,12 +202,12 @@ func TestHedgeUserCode(t *testing.T) {
 					if int(made.Load()) != int(discarded.Load())+back {
 						t.Errorf("%d values made, %d discarded, %d returned", made.Load(), discarded.Load(), back)
 					}
+					if s := h.Stats(); !cfg.Inline && s.Panics != tt.panics {
+						t.Errorf("%+v", s)
+					}
 					if way == "panic" && !cfg.Inline {
 						if int(made.Load()) != tt.values {
 							t.Errorf("%d values made, want %d", made.Load(), tt.values)
-						}
-						if s := h.Stats(); s.Panics != tt.panics {
-							t.Errorf("%+v", s)
 						}
 						var last retry.Event
 						if len(told) > 0 {
