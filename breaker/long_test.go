@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/belay-go/belay/breaker"
+	"github.com/google/go-cmp/cmp"
 )
 
 // opened returns a breaker that five failures have just opened.
@@ -232,9 +233,9 @@ func TestBrokenBodyTakesTheClosingBack(t *testing.T) {
 			time.Sleep(time.Hour)
 			breaker.Run(t.Context(), b, func(context.Context) error { return nil })
 			io.Copy(io.Discard, streams[0].Body)
-			want := breaker.Counts{Calls: 2, Failed: 1}
-			if s := b.Stats(); s.State != breaker.Closed || s.Window != want || s.InARow != 1 {
-				t.Errorf("%v, %+v, %d in a row: want one failure among others", s.State, s.Window, s.InARow)
+			s := b.Stats()
+			if diff := cmp.Diff(breaker.Counts{Calls: 2, Failed: 1}, s.Window); diff != "" || s.State != breaker.Closed || s.InARow != 1 {
+				t.Errorf("%v, %d in a row: want one failure among others (-want +got):\n%s", s.State, s.InARow, diff)
 			}
 		})
 	})

@@ -11,6 +11,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 func TestForce(t *testing.T) {
@@ -110,24 +113,23 @@ func TestStats(t *testing.T) {
 		start := time.Now()
 		Run(t.Context(), b, succeed)
 		Run(t.Context(), b, func(context.Context) error { sleep(2 * time.Second); return nil })
-		s := b.Stats()
-		if s.Name != "users" || s.State != Closed || s.Window.Calls != 2 || s.Window.Failed != 0 || s.Window.Slow != 1 || s.InARow != 1 || !s.Since.Equal(start) || s.Reason != "2 of at least 4 calls in the window" {
-			t.Errorf("%+v", s)
+		want := Stats{Name: "users", Since: start, Window: Counts{Calls: 2, Slow: 1}, InARow: 1, Reason: "2 of at least 4 calls in the window"}
+		if diff := cmp.Diff(want, b.Stats(), cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("closed (-want +got):\n%s", diff)
 		}
 		Run(t.Context(), b, fail)
 		Run(t.Context(), b, fail)
-		s = b.Stats()
-		if s.State != Open || s.Reason != "3 calls in a row failed or were slow" || s.Generation != 1 ||
-			!s.Since.Equal(start.Add(2*time.Second)) || !s.NextTrial.Equal(start.Add(7*time.Second)) {
-			t.Errorf("%+v", s)
-		}
-		want := Transition{At: start.Add(2 * time.Second), From: Closed, To: Open, Reason: s.Reason, Counts: Counts{Calls: 4, Failed: 2, Slow: 1}}
-		if len(s.Transitions) != 1 || s.Transitions[0] != want {
-			t.Errorf("%+v, want %+v", s.Transitions, want)
+		opened := start.Add(2 * time.Second)
+		const why = "3 calls in a row failed or were slow"
+		want = Stats{Name: "users", State: Open, Generation: 1, Since: opened, NextTrial: start.Add(7 * time.Second), Reason: why,
+			Transitions: []Transition{{At: opened, From: Closed, To: Open, Reason: why, Counts: Counts{Calls: 4, Failed: 2, Slow: 1}}}}
+		if diff := cmp.Diff(want, b.Stats()); diff != "" {
+			t.Errorf("open (-want +got):\n%s", diff)
 		}
 		sleep(5 * time.Second)
 		Run(t.Context(), b, succeed)
-		if s = b.Stats(); s.Reason != "1 of 3 trials succeeded, 2 are needed" || s.Window.Calls != 1 {
+		s := b.Stats()
+		if s.Reason != "1 of 3 trials succeeded, 2 are needed" || s.Window.Calls != 1 {
 			t.Errorf("%+v", s)
 		}
 		Run(t.Context(), b, succeed)
