@@ -105,7 +105,7 @@ func (b *Bus) handle(ctx context.Context, c Consumer, msg jetstream.Msg) {
 	switch {
 	case err == nil:
 		err = msg.Ack()
-	case tries < c.Tries:
+	case !errors.Is(err, app.ErrNever) && tries < c.Tries:
 		err = msg.NakWithDelay(min(c.Wait<<min(tries-1, 20), time.Minute))
 	default:
 		if err = b.bury(ctx, c.Name, msg, err); err == nil {
