@@ -50,18 +50,18 @@ func TestRow(t *testing.T) {
 		t.Error("not empty")
 	}
 
-	r.word.Store(math.MaxUint32)
+	r.word.Store(maxRow)
 	r.add()
 	r.restore(0, 0)
-	if r.len() != math.MaxUint32 {
+	if r.len() != maxRow {
 		t.Errorf("%d after more than it can count", r.len())
 	}
 	r.last.Store(math.MaxUint32) // a tag is never 0
 	if tag, n = r.suspend(); tag != 1 || n != maxSuspended {
 		t.Errorf("tag %d, %d suspended", tag, n)
 	}
-	r.word.Store(uint64(tag)<<32 | math.MaxUint32 - 1)
-	if r.restore(tag, n); r.len() != math.MaxUint32 {
+	r.word.Store(uint64(tag)<<32 | maxRow - 1)
+	if r.restore(tag, n); r.len() != maxRow {
 		t.Errorf("%d restored to more than it can count", r.len())
 	}
 }

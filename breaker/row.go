@@ -5,6 +5,9 @@ import (
 	"sync/atomic"
 )
 
+// maxRow is where a row stops counting.
+const maxRow = math.MaxInt32
+
 // A row counts the bad calls since the last good one. A good call that may still
 // turn bad suspends the row: it takes the count with it and, if it turns bad, brings
 // it back, unless a call has ended well in the meantime. So the calls of a backend
@@ -60,7 +63,7 @@ func (r *row) keep() {
 func (r *row) add() {
 	for {
 		old := r.word.Load()
-		if uint32(old) == math.MaxUint32 || r.word.CompareAndSwap(old, old+1) {
+		if uint32(old) == maxRow || r.word.CompareAndSwap(old, old+1) {
 			return
 		}
 	}
@@ -71,10 +74,10 @@ func (r *row) restore(tag uint32, n int) {
 	for {
 		old := r.word.Load()
 		next := old + 1
-		if uint32(old) == math.MaxUint32 {
+		if uint32(old) == maxRow {
 			return
 		} else if tag != 0 && uint32(old>>32) == tag {
-			next = uint64(tag)<<32 | uint64(min(int64(uint32(old))+int64(n)+1, math.MaxUint32))
+			next = uint64(tag)<<32 | uint64(min(int64(uint32(old))+int64(n)+1, maxRow))
 		}
 		if r.word.CompareAndSwap(old, next) {
 			return

@@ -478,7 +478,7 @@ func TestSlowRates(t *testing.T) {
 
 func TestConfigErrors(t *testing.T) {
 	for _, cfg := range []Config{
-		{}, {Rate: -1}, {Rate: rate.Limit(math.NaN())}, {Rate: 1, Burst: -1}, {Rate: 1e-300, Burst: math.MaxInt / 4}, {Rate: 1, Burst: math.MaxInt},
+		{}, {Rate: -1}, {Rate: rate.Limit(math.NaN())}, {Rate: 1, Burst: -1}, {Rate: 1e-300, Burst: math.MaxInt / 4}, {Rate: 0.5, Burst: math.MaxInt},
 		// What whole nanoseconds cannot keep to 1 %.
 		{Rate: 3e8}, {Rate: 6e8}, {Rate: 7e8}, {Rate: 1.2e9}, {Rate: 1e10}, {Rate: 1e300},
 	} {

@@ -143,6 +143,7 @@ func TestTransportHedgeClosesTheLosersBodies(t *testing.T) {
 		}
 		time.Sleep(time.Hour)
 		synctest.Wait()
+		synctest.Wait()
 		if len(bodies) != 2 || bodies[0].closed.Load() != 0 || bodies[1].closed.Load() != 1 {
 			t.Error("the winner's body is closed or the loser's is not")
 		}
@@ -177,8 +178,9 @@ func TestTransportHedgeClosesTheEarlierFailure(t *testing.T) {
 		if err != nil || resp.StatusCode != 503 {
 			t.Fatal(resp, err)
 		}
+		synctest.Wait() // the earlier one is closed by the goroutine that came later
 		if len(bodies) != 2 || bodies[0].closed.Load() == 0 || bodies[1].closed.Load() != 0 {
-			t.Error("the earlier answer is open, or the returned one closed")
+			t.Errorf("%d answers; the earlier one closed %d times, the returned one %d times", len(bodies), bodies[0].closed.Load(), bodies[1].closed.Load())
 		}
 		resp.Body.Close()
 	})
