@@ -17,7 +17,10 @@ import (
 // announced trailers, or whose content type is that of gRPC, says only at its end how
 // it went: it is a success when its body has been read or closed. How long the caller
 // takes to read counts nowhere: the time that is compared with Slow ends with the
-// headers. What the caller has done to its own request is ignored: a request body
+// headers. But a deadline that passes while the body is read is a failure, as one before
+// the headers is: a stream that outlives the Timeout of its http.Client, again and again,
+// opens the breaker. Give streams a client without a Timeout, or a Classify that says
+// Ignored. What the caller has done to its own request is ignored: a request body
 // that cannot be read or has the wrong length, a header that cannot be sent, a closed
 // Request.Cancel.
 //

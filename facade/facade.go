@@ -58,7 +58,8 @@
 // ignore it. A fallback is never undone.
 //
 // A part that timed out, was cancelled or panicked may have been done all the same. It
-// is named in Error.Unknown, unless there is an [UndoAlways] for it. If a function
+// is named in Error.Unknown, unless an [UndoAlways] for it has been called: it waits
+// for the function to return. If a function
 // that was left behind returns a value in the end, that is undone then, also if the call
 // has succeeded without it. After a Pivot, nothing before it is undone any more.
 //

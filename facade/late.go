@@ -19,6 +19,24 @@ func (r *run) late(i int32, v any, err error) {
 	})
 }
 
+// crashedLate is late for a function that has not returned, but panicked or exited.
+func (r *run) crashedLate(i int32, err error) {
+	e := Event{Kind: Late, Part: r.plan.nodes[i].name, Err: err}
+	defer func() { r.crashed(i, err, e) }()
+	undo := r.undoLate(i, nil, err)
+	if undo == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.ctx.parent), r.plan.cfg.UndoTimeout)
+	defer cancel()
+	guard(e.Part, func() bool { return true }, func() error { return undo(ctx) }, func(undoErr error, _ ending) {
+		r.undoneLate(i, undoErr)
+		if e.Undone = undoErr == nil; !e.Undone {
+			e.Undo = &undoError{e.Part, undoErr}
+		}
+	})
+}
+
 // undoLate returns what takes part i back, or nil.
 func (r *run) undoLate(i int32, v any, err error) func(context.Context) error {
 	r.mu.Lock()

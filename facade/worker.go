@@ -265,7 +265,7 @@ func (w *worker) rescue() {
 		err = newPanicked(w.plan.nodes[w.at].name, value)
 	}
 	if !w.bookCrash(w.at, err) {
-		w.crashed(w.at, err, Event{Kind: Late, Part: w.plan.nodes[w.at].name, Err: err})
+		w.crashedLate(w.at, err)
 	}
 }
 

@@ -35,6 +35,9 @@ type Error struct {
 }
 
 func (e *Error) Error() string {
+	if e.Err == nil { // it was not made here
+		return prefix(e.Name)
+	}
 	parts := []string{prefix(e.Name), e.Err.Error()}
 	if e.Cause != nil && e.Cause.Error() != parts[1] {
 		parts = append(parts, e.Cause.Error())
@@ -52,6 +55,9 @@ func prefix(name string) string {
 
 // Unwrap returns Err, and Cause if there is one.
 func (e *Error) Unwrap() []error {
+	if e.Err == nil {
+		return nil
+	}
 	if e.Cause == nil {
 		return []error{e.Err}
 	}

@@ -21,7 +21,8 @@
 //     are failures and pass through.
 //   - A failure never makes an endpoint look fast. EjectAfter of them in a row, or
 //     EjectRate of the last ones, eject the endpoint for a time. Then, after ten calls
-//     to others or as many as there are, one call is its trial. If that succeeds the
+//     to others, or one to each if there are fewer, the first attempt of a call is its
+//     trial. If that succeeds the
 //     endpoint comes back with a slow start, otherwise it is ejected for twice as long.
 //   - An overload makes an endpoint look slower, and cools it down for as long as it
 //     has asked for. Then it has a trial as well.
@@ -101,6 +102,9 @@ type Balancer[T any] struct {
 func New[T any](src Source[T], cfg Config) *Balancer[T] {
 	if err := cfg.Validate(); err != nil {
 		panic(err.Error())
+	}
+	if src == nil {
+		panic("loadbalance: New: the Source is nil: Static, URLs and DNS make one")
 	}
 	return newBalancer(src, cfg, nil)
 }

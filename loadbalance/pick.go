@@ -26,11 +26,21 @@ type call struct {
 	said     Outcome // by the answer
 }
 
-// Endpoint returns what was picked.
-func (p *Pick[T]) Endpoint() Endpoint[T] { return *p.endpoint }
+// Endpoint returns what was picked; the zero Endpoint if nothing was.
+func (p *Pick[T]) Endpoint() (e Endpoint[T]) {
+	if p.endpoint != nil {
+		e = *p.endpoint
+	}
+	return e
+}
 
 // Value returns the value of the endpoint.
-func (p *Pick[T]) Value() T { return p.endpoint.Value }
+func (p *Pick[T]) Value() (v T) {
+	if p.endpoint != nil {
+		v = p.endpoint.Value
+	}
+	return v
+}
 
 // Answered says how the endpoint has answered, while the call goes on: a body that the
 // caller still reads, a stream. The latency ends here; the call stays in flight until

@@ -106,5 +106,16 @@ func unlimited(ctx context.Context) error {
 
 // ended is the refusal of a call whose context has ended.
 func ended(name string, ctx context.Context) error {
-	return &Error{Name: name, Cause: context.Cause(ctx)}
+	cause := context.Cause(ctx)
+	if err := ctx.Err(); !errors.Is(cause, err) {
+		cause = &endError{cause, err}
+	}
+	return &Error{Name: name, Cause: cause}
 }
+
+// An endError is the end of a context whose owner has given it a cause: both are found
+// by errors.Is.
+type endError struct{ cause, err error }
+
+func (e *endError) Error() string   { return e.cause.Error() }
+func (e *endError) Unwrap() []error { return []error{e.cause, e.err} }

@@ -48,11 +48,11 @@
 //     it: credentials are added below the cache, or a client certificate is one. A
 //     program that has one user returns a constant.
 //
-// If the rule does not see a credential, that costs a miss, and not a secret. A request
-// without a name belongs to nobody in particular. Of the responses to such requests
-// those that are private, set a cookie, or show that a layer below has added credentials
-// (by Response.Request) are neither stored nor given to others who wait. The rest is
-// shared by the requests of one Transport only. So a Partition is needed for an origin
+// A request without a name belongs to nobody in particular. Of the responses to such
+// requests those that are private, set a cookie, or show that a layer below has added
+// credentials (by Response.Request) are neither stored nor given to others who wait. So
+// what the rule does not see costs a miss, if the origin says that its responses are
+// private. The rest is shared by the requests of one Transport only. So a Partition is needed for an origin
 // that tells users apart by what the cache cannot see, and does not say that its
 // responses are private.
 //

@@ -3,6 +3,7 @@ package httpcache
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"fmt"
 	"maps"
 	"net/http"
 	"slices"
@@ -59,12 +60,21 @@ func appendText(b []byte, s string) []byte {
 // By returns a function for Transport.Partition: whom a request belongs to is said by
 // the identity that the Auth of a gateway has and by these header fields, and by
 // nothing else. "Cookie:session" is the one cookie of that name. Names of fields may
-// be in any case.
+// be in any case. A request that has none of them belongs to its [Credentials]: an
+// anonymous one, and one whose credentials By does not know.
+//
+// By panics if a name is not that of a field, or of a cookie after "Cookie:".
 //
 //	httpcache.By("Authorization", "Stripe-Account")  // chosen for each call
 //	httpcache.By("Cookie:session")                   // whatever other cookies change
 func By(names ...string) func(*http.Request) string {
 	names = slices.Clone(names)
+	for _, name := range names {
+		field, cookie, one := strings.Cut(name, ":")
+		if !isToken(field) || one && (!strings.EqualFold(field, "Cookie") || !isToken(cookie)) {
+			panic(fmt.Sprintf("httpcache: By(%q): want the name of a header field, or Cookie:name", name))
+		}
+	}
 	return func(req *http.Request) string {
 		var b []byte
 		id := identity.From(req.Context())
@@ -88,9 +98,14 @@ func By(names ...string) func(*http.Request) string {
 				}
 			}
 		}
+		if len(b) == 0 {
+			b = appendCredentials(nil, req, id)
+		}
 		return string(b)
 	}
 }
+
+func isToken(s string) bool { return s != "" && tokenLen(s) == len(s) }
 
 // valuesOf returns the values of a field, however its name is spelled.
 func valuesOf(h http.Header, field string) []string {

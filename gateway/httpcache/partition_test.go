@@ -303,14 +303,29 @@ func TestBy(t *testing.T) {
 		{account, request("Authorization: a", "Stripe-Account: 1"), request("Authorization: a", "Stripe-Account: 2"), false},
 		{account, request("Authorization: a", "Stripe-Account: 1"), request("Authorization: aStripe-Account1"), false},
 		{account, request("Authorization: a"), request("Authorization: a", "Cookie: x"), true},
-		{httpcache.By(), request("Authorization: a"), request(), true},
+		// Without any of them a request is its credentials', so that what By overlooks is a miss.
+		{session, request("Cookie: sesion=1"), request("Cookie: sesion=2"), false},
+		{account, request("X-Api-Key: 1"), request("X-Api-Key: 2"), false},
+		{httpcache.By(), request("Authorization: a"), request(), false},
 	} {
 		if a, b := tt.by(tt.a), tt.by(tt.b); (a == b) != tt.same {
 			t.Errorf("%v and %v: %q and %q", tt.a.Header, tt.b.Header, a, b)
 		}
 	}
-	if got := session(request("Cookie: bot=1")); got != "" {
-		t.Errorf("without a session: %q, want nobody in particular", got)
+	for _, req := range []*http.Request{request(), request("Accept: text/html")} {
+		if got := session(req); got != "" {
+			t.Errorf("%v: %q, want nobody in particular", req.Header, got)
+		}
+	}
+	for _, name := range []string{"", "Cookie: session", "Cookie:session ", "Cookie:", "X Bad", "X-Token:a", ":a"} {
+		func() {
+			defer func() {
+				if text, _ := recover().(string); !strings.HasPrefix(text, "httpcache: By(") {
+					t.Errorf("By(%q): %q", name, text)
+				}
+			}()
+			httpcache.By(name)
+		}()
 	}
 }
 

@@ -35,7 +35,7 @@ func TestNames(t *testing.T) {
 		}},
 		{false, true, []string{
 			"X-Forwarded-User", "Remote-User", "Stripe-Account", "X-Org-Id", "x-tenant-id", "X-Customer-Id", "Impersonate-User",
-			"X-Ms-Client-Principal", "X-Client-Cert", "X-Forwarded-Email", "x_user_id",
+			"X-Scope-OrgID", "X-AccountID", "X-Otp", "DPoP", "X-Sig", "X-Uid", "Sudo", "X-On-Behalf-Of", "X-Vault-Namespace", "X-Ms-Client-Principal", "X-Client-Cert", "X-Forwarded-Email", "x_user_id",
 		}},
 		{false, false, []string{
 			"Idempotency-Key", "idempotency-key", "Sec-WebSocket-Key", "Sec-Websocket-Key", "X-Csrf-Token", "X-CSRF-Token", "X-CSRFToken", "X-Xsrf-Token",

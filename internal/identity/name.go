@@ -13,7 +13,9 @@ var secret = []string{
 // personal are words in the names of fields that say on whose behalf a request is made.
 var personal = []string{
 	"user", "username", "userid", "account", "tenant", "tenantid", "org", "organization", "organisation", "workspace", "customer",
-	"actor", "subject", "principal", "impersonate", "impersonation", "login", "email", "cert", "sid", "dn",
+	"actor", "subject", "principal", "impersonate", "impersonation", "login", "email", "cert", "sid", "dn", "uid", "identity",
+	"consumer", "member", "sudo", "behalf", "namespace", "otp", "pass", "pin", "ticket", "dpop", "sig", "hmac", "saml", "cred",
+	"creds", "phpsessid",
 }
 
 // open are fields whose names look as if they were secret, or personal, and are not.
@@ -42,7 +44,7 @@ func Personal(name string) bool {
 		return false
 	}
 	for word := range strings.FieldsFuncSeq(name, func(r rune) bool { return r == '-' || r == '_' || r == '.' }) {
-		if slices.Contains(personal, word) {
+		if slices.Contains(personal, word) || slices.Contains(personal, strings.TrimSuffix(word, "id")) {
 			return true
 		}
 	}
