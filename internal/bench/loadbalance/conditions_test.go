@@ -163,6 +163,7 @@ func whileSwapped(b *testing.B, swap bool) {
 		}
 	}()
 	var took []time.Duration
+	b.ReportAllocs()
 	for b.Loop() {
 		begin := time.Now()
 		p, err := lb.Pick(context.Background())
