@@ -43,28 +43,33 @@ func mustLevel(b *testing.B, n int, call caller) {
 	}
 }
 
-// mustShun is for rules that look at latencies.
+// mustShun is for rules that look at latencies. As those are of real time, a rule has
+// three tries.
 func mustShun(b *testing.B, n int, call caller) {
 	b.Helper()
 	const slow = 3
-	for range 10 * n {
-		endpoint, done := call()
-		if endpoint == slow {
-			time.Sleep(2 * time.Millisecond)
-		}
-		done()
-	}
 	calls := 0
-	for range 20 * n {
-		endpoint, done := call()
-		done()
-		if endpoint == slow {
-			calls++
+	for range 3 {
+		for range 10 * n {
+			endpoint, done := call()
+			if endpoint == slow {
+				time.Sleep(2 * time.Millisecond)
+			}
+			done()
+		}
+		calls = 0
+		for range 20 * n {
+			endpoint, done := call()
+			done()
+			if endpoint == slow {
+				calls++
+			}
+		}
+		if calls <= 10 {
+			return
 		}
 	}
-	if calls > 10 {
-		b.Fatalf("of %d calls, %d are for a slow endpoint", 20*n, calls)
-	}
+	b.Fatalf("of %d calls, %d are for a slow endpoint", 20*n, calls)
 }
 
 // weight is that of an endpoint.
