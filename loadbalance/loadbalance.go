@@ -91,8 +91,9 @@ import (
 // ([Balancer.Check]). Only then it needs a Close.
 //
 // A pick takes no lock and allocates nothing, whatever happens to the set meanwhile,
-// but for one that begins a trial, or that [WithSpread] remembers. It costs about the same for ten endpoints as for ten
-// thousand, except with LeastLoaded, which looks at all of them.
+// but for one that begins a trial, or that [WithSpread] remembers. It does as little for
+// ten thousand endpoints as for a hundred, except with LeastLoaded, which looks at all of
+// them.
 type Balancer[T any] struct {
 	core core
 }

@@ -63,8 +63,9 @@ type Config struct {
 	MaxElapsed time.Duration
 
 	// MaxRetryAfter is the longest wait that a server may ask for; where it asks
-	// for more, the call returns. 0 means 30 seconds; negative: what it asks for
-	// is ignored, and the schedule decides.
+	// for more, the call returns. More than 30 years, as when a Unix time stands in
+	// place of a delay, is no wish. 0 means 30 seconds; negative: what it asks for is
+	// ignored, and the schedule decides.
 	MaxRetryAfter time.Duration
 
 	// Classify decides about an error before the rules in the package

@@ -14,9 +14,9 @@ const maxDelay = 1_000_000_000
 
 // RetryAfter returns how long the Retry-After field of h (RFC 9110, section
 // 10.2.3) asks to wait, or 0 when it gives no hint: absent, malformed, negative,
-// in the past, or absurdly far off, as when a Unix time stands in place of a delay. A date is measured against the
-// Date field of the same response, so that a clock that is off here or there
-// does not matter, and against the local clock if there is none.
+// in the past, or absurdly far off, as when a Unix time stands in place of a delay. A
+// date is measured against the Date field of the same response, so that a clock that is
+// off here or there does not matter, and against the local clock if there is none.
 func RetryAfter(h http.Header) time.Duration {
 	v := strings.TrimSpace(h.Get("Retry-After"))
 	if v == "" {
