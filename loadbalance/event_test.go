@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,7 +17,12 @@ import (
 )
 
 func collect(events *[]loadbalance.Event) func(context.Context, loadbalance.Event) {
-	return func(_ context.Context, e loadbalance.Event) { *events = append(*events, e) }
+	var mu sync.Mutex // goroutines of the balancer's tell, too
+	return func(_ context.Context, e loadbalance.Event) {
+		mu.Lock()
+		defer mu.Unlock()
+		*events = append(*events, e)
+	}
 }
 
 // Events come in order, without a lock, and with the context of the call.
