@@ -134,11 +134,7 @@ func (s *Service) list(r *http.Request) (int, any, error) {
 }
 
 func (s *Service) get(r *http.Request) (int, any, error) {
-	at, err := ref(r)
-	if err != nil {
-		return 0, nil, err
-	}
-	guest, err := guest(r)
+	at, guest, err := whose(r)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -155,11 +151,7 @@ func (s *Service) get(r *http.Request) (int, any, error) {
 
 // put books. It can be sent again: the same booking is there once.
 func (s *Service) put(r *http.Request) (int, any, error) {
-	at, err := ref(r)
-	if err != nil {
-		return 0, nil, err
-	}
-	guest, err := guest(r)
+	at, guest, err := whose(r)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -176,11 +168,7 @@ func (s *Service) put(r *http.Request) (int, any, error) {
 }
 
 func (s *Service) cancel(r *http.Request) (int, any, error) {
-	at, err := ref(r)
-	if err != nil {
-		return 0, nil, err
-	}
-	guest, err := guest(r)
+	at, guest, err := whose(r)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -201,6 +189,14 @@ func (s *Service) happened() {
 func ref(r *http.Request) (app.Ref, error) {
 	date, err := domain.ParseDate(r.PathValue("date"))
 	return app.Ref{Hut: domain.HutID(r.PathValue("hut")), Date: date, Booking: domain.BookingID(r.PathValue("id"))}, err
+}
+
+// whose returns the booking that the path names, and who asks.
+func whose(r *http.Request) (at app.Ref, by string, err error) {
+	if at, err = ref(r); err == nil {
+		by, err = guest(r)
+	}
+	return at, by, err
 }
 
 var errWho = errors.New("who are you? The field Guest is missing")
