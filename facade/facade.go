@@ -58,10 +58,10 @@
 // ignore it. A fallback is never undone.
 //
 // A part that timed out, was cancelled or panicked may have been done all the same. It
-// is named in Error.Unknown, unless an [UndoAlways] for it has been called: it waits
-// for the function to return. If a function
-// that was left behind returns a value in the end, that is undone then, also if the call
-// has succeeded without it. After a Pivot, nothing before it is undone any more.
+// is named in Error.Unknown, unless its [UndoAlways] has been called by then. That is
+// called once the function has ended. If a function that was left behind returns a value
+// in the end, the value is undone then, also if the call has succeeded without it. After
+// a Pivot, nothing before it is undone any more.
 //
 // All this lives in memory: it survives a failure, but not the end of the process.
 //
