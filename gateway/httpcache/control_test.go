@@ -2,6 +2,7 @@ package httpcache_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -156,6 +157,9 @@ func TestLogValues(t *testing.T) {
 		{httpcache.Event{Kind: httpcache.Invalidated, Name: "a", Entries: 1, Status: httpcache.Status{ForwardStatus: 403}},
 			map[string]any{"kind": "invalidated", "name": "a", "entries": 1.0, "origin": 403.0}},
 		{httpcache.Event{Kind: httpcache.Refreshed, Name: "a", Err: errors.New("down")}, map[string]any{"kind": "refreshed", "name": "a", "err": "down"}},
+		{httpcache.Event{Kind: httpcache.Miss, Name: "a", Status: httpcache.Status{Cache: "a", Forward: "stale"}, Err: errors.New("down")},
+			map[string]any{"kind": "miss", "name": "a", "status": "a; fwd=stale", "err": "down"}},
+		{httpcache.Event{Kind: httpcache.Refused, Name: "a", Err: context.Canceled}, map[string]any{"kind": "refused", "name": "a", "err": "context canceled"}},
 		{httpcache.Stats{Name: "a", Calls: 3, Hits: 2, Misses: 1}, map[string]any{"name": "a", "calls": 3.0, "hits": 2.0, "misses": 1.0}},
 	} {
 		var out bytes.Buffer

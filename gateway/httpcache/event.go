@@ -13,17 +13,19 @@ type Kind uint8
 const (
 	// Hit: a stored response was fresh, or was allowed to be used stale.
 	Hit Kind = iota
-	// Miss: the request went to the origin.
+	// Miss: the request went to the origin, or waited for one that did. It has ended
+	// with Err if there was no answer.
 	Miss
 	// Validated: it went there, and the origin said that what is stored is good.
 	Validated
 	// Stale: a stale response was used because the origin failed with Err, or
 	// with an error status, now or a moment ago.
 	Stale
-	// Bypassed: the request does not concern the cache.
+	// Bypassed: the request does not concern the cache. It has ended with Err if there
+	// was no answer.
 	Bypassed
-	// Refused: the request was for what is stored only, and nothing was. Nobody was
-	// asked.
+	// Refused: nobody was asked, because the request was for what is stored only, and
+	// nothing was, or because its context had ended before, with Err.
 	Refused
 	// Refreshed: a validation in the background has ended, with Err if it failed.
 	Refreshed
@@ -53,14 +55,14 @@ type Event struct {
 	Request *http.Request // the caller's, if there is one; not to be changed
 	Status  Status        // of the answer, in the kinds up to Refused
 	Entries int           // Invalidated, Evicted
-	Err     error         // Stale, Refreshed
+	Err     error         // Miss, Stale, Bypassed, Refused, Refreshed
 }
 
 // LogValue shows what applies to the kind.
 func (e Event) LogValue() slog.Value {
 	attrs := []slog.Attr{slog.String("kind", e.Kind.String()), slog.String("name", e.Name)}
 	switch {
-	case e.Kind <= Refused:
+	case e.Status.Cache != "":
 		attrs = append(attrs, slog.String("status", e.Status.String()))
 	case e.Status.ForwardStatus != 0:
 		attrs = append(attrs, slog.Int("origin", e.Status.ForwardStatus))
@@ -81,8 +83,6 @@ func (c *Cache) note(ctx context.Context, e *Event) {
 		c.counters.collapsed.Add(1)
 	}
 	switch {
-	case e.Status.Stored:
-		c.counters.stored.Add(1)
 	case e.Kind == Invalidated:
 		c.counters.invalidated.Add(uint64(e.Entries))
 	case e.Kind == Refreshed && e.Err != nil:

@@ -44,11 +44,13 @@ func (c *Cache) roundTrip(t *Transport, req *http.Request) (*http.Response, erro
 		return nil, refuse(req, errNotMade)
 	}
 	if ctx := req.Context(); ctx.Err() != nil {
-		return nil, refuse(req, context.Cause(ctx))
+		err := context.Cause(ctx)
+		c.note(ctx, &Event{Kind: Refused, Request: req, Err: err})
+		return nil, refuse(req, err)
 	}
 	x := exchange{cache: c, base: t.base(), req: req, sent: req, header: req.Header}
 	if x.begin(); x.tunnels() {
-		return x.send(x.sent)
+		return x.tunnel()
 	}
 	x.find(t)
 	switch {

@@ -206,7 +206,7 @@ func (x *exchange) collapse() (*http.Response, error) {
 		if !leads {
 			landed, err := f.wait(x.req.Context(), left)
 			if err != nil {
-				return nil, refuse(x.req, err)
+				return nil, refuse(x.req, x.missed(err, false))
 			}
 			if !landed {
 				return x.forward()
@@ -235,7 +235,7 @@ func (x *exchange) collapse() (*http.Response, error) {
 				return x.instead(now, f.err), nil
 			}
 			if f.err != nil {
-				return nil, f.err
+				return nil, x.missed(f.err, true)
 			}
 			return x.forward()
 		}

@@ -24,7 +24,7 @@ func (x *exchange) forward() (*http.Response, error) {
 			return x.failed(err)
 		case resp.StatusCode == http.StatusSwitchingProtocols:
 			x.flight.land(endRefused)
-			return resp, nil
+			return x.passedBy(resp, nil, x.why)
 		case resp.StatusCode == http.StatusNotModified:
 			e := x.freshen(resp)
 			switch {
@@ -35,7 +35,7 @@ func (x *exchange) forward() (*http.Response, error) {
 			}
 			// It speaks of something that is not stored (RFC 9111, section 4.3.4).
 			discard(resp)
-			c.store.drop(&x.key, x.hash, x.entry)
+			x.drop(x.entry, resp)
 			x.entry = nil
 			continue
 		case resp.StatusCode >= 500:
@@ -76,14 +76,20 @@ func (x *exchange) failed(err error) (*http.Response, error) {
 	left := ctx.Err() != nil || ok && !x.received.time().Before(deadline)
 	if left && !x.quiet || errors.Is(err, context.Canceled) && !rejected(err) {
 		x.flight.land(endLost) // it says nothing of the origin
-		return nil, err
+		return nil, x.missed(err, false)
 	}
 	x.entry.failed(x.received, err, true)
 	x.flight.fail(err)
 	if x.entry.useInstead(x.received, &x.want, x.cache.cfg.StaleIfError, err) {
 		return x.instead(x.received, err), nil
 	}
-	return nil, err
+	return nil, x.missed(err, false)
+}
+
+// missed notes that there is no answer, but an error, be it that of another's request.
+func (x *exchange) missed(err error, another bool) error {
+	x.tell(&Event{Kind: Miss, Status: Status{Cache: x.cache.cfg.Name, Forward: x.why, Collapsed: another}, Err: err})
+	return err
 }
 
 // rejected reports whether a layer below has refused a request and sent nothing.
@@ -99,22 +105,27 @@ func rejected(err error) bool {
 // stored is heard nonetheless.
 func (x *exchange) bypass(why string) (*http.Response, error) {
 	resp, err := x.send(x.sent)
-	if err != nil {
-		return nil, err
-	}
-	if why == "bypass" && revokes(resp.StatusCode) {
+	if err == nil && why == "bypass" && revokes(resp.StatusCode) {
 		x.forget(resp)
 	}
-	x.bypassed(resp, why)
-	return resp, nil
+	return x.passedBy(resp, err, why)
 }
 
-func (x *exchange) bypassed(resp *http.Response, why string) {
-	if resp.StatusCode != http.StatusSwitchingProtocols {
-		s := Status{Cache: x.cache.cfg.Name, Forward: why}
+// tunnel sends a request whose response is not looked at.
+func (x *exchange) tunnel() (*http.Response, error) {
+	resp, err := x.send(x.sent)
+	x.tell(&Event{Kind: Bypassed, Status: Status{Cache: x.cache.cfg.Name, Forward: "bypass"}, Err: err})
+	return resp, err
+}
+
+// passedBy notes how the origin has answered a request that does not concern the cache.
+func (x *exchange) passedBy(resp *http.Response, err error, why string) (*http.Response, error) {
+	s := Status{Cache: x.cache.cfg.Name, Forward: why}
+	if err == nil && resp.StatusCode != http.StatusSwitchingProtocols {
 		addStatus(resp, s)
-		x.cache.note(x.req.Context(), &Event{Kind: Bypassed, Request: x.req, Status: s})
 	}
+	x.tell(&Event{Kind: Bypassed, Status: s, Err: err})
+	return resp, err
 }
 
 // fetched returns a response of the origin's.

@@ -54,6 +54,7 @@ func (x *exchange) store(e *entry) {
 	c := x.cache
 	stored, evicted := c.store.put(&x.key, x.hash, e, x.header, x.generation)
 	if stored {
+		c.counters.stored.Add(1)
 		c.passes.remove(x.hash.key)
 	}
 	if evicted > 0 {
@@ -83,9 +84,14 @@ func (x *exchange) obsolete(resp *http.Response, stored bool) {
 	case code >= 500, saysNothing(code), code == http.StatusPartialContent,
 		code == http.StatusPreconditionFailed, code == http.StatusRequestedRangeNotSatisfiable:
 	default:
-		if x.cache.store.drop(&x.key, x.hash, x.entry) {
-			x.cache.invalidated(x.req.Context(), x.req, 1, code)
-		}
+		x.drop(x.entry, resp)
+	}
+}
+
+// drop removes one entry, because of what resp says.
+func (x *exchange) drop(e *entry, resp *http.Response) {
+	if x.cache.store.drop(&x.key, x.hash, e) {
+		x.cache.invalidated(x.req.Context(), x.req, 1, resp.StatusCode)
 	}
 }
 

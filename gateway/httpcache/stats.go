@@ -5,19 +5,23 @@ import (
 	"sync/atomic"
 )
 
-// Stats is a snapshot of a [Cache]. The counters count since its making.
+// Stats is a snapshot of a [Cache]. The counters count since its making. Their sums are
+// exact while no call is under way, but for calls that have panicked: these count nowhere.
 type Stats struct {
-	Name                                              string // of the cache
-	Calls                                             uint64 // requests that have been answered
-	Hits, Misses, Validated, Stale, Bypassed, Refused uint64 // of them, by how
-	Collapsed                                         uint64 // of them, those that shared another's response
-	Refreshed, Failed                                 uint64 // validations in the background, and those that failed
-	Stored                                            uint64 // responses that were taken in, or were on their way
-	Invalidated, Evicted                              uint64 // responses removed by writes, purges and refusals, and keys for room
-	Keys                                              int    // known now
-	Partitions                                        int    // that they are in; as many as requests: a credential changes each time
-	Bytes                                             int64  // they take, and what is on its way to them
-	Panics                                            uint64 // of Observe, or of a body, in the background
+	Name       string // of the cache
+	Keys       int    // known now
+	Partitions int    // that they are in; as many as requests: a credential changes each time
+	Bytes      int64  // they take, and what is on its way to them
+
+	Calls                                    uint64 // that have ended, with a response or an error
+	Hits, Misses, Validated, Stale, Bypassed uint64 // of them, by how
+	Collapsed                                uint64 // of them, those that shared what another was answered
+	Refused                                  uint64 // not among Calls: nobody was asked
+	Refreshed, Failed                        uint64 // validations in the background, and those of them that failed
+	Stored                                   uint64 // responses that were taken in, or validated and kept
+	Invalidated                              uint64 // responses removed by writes, purges, and answers of the origin
+	Evicted                                  uint64 // keys that had to make room
+	Panics                                   uint64 // of Observe, or of a body, in the background
 }
 
 // counters are those of Stats.
@@ -32,11 +36,11 @@ func (c *Cache) Stats() Stats {
 	s := Stats{
 		Name: c.cfg.Name,
 		Hits: n.kinds[Hit].Load(), Misses: n.kinds[Miss].Load(), Validated: n.kinds[Validated].Load(),
-		Stale: n.kinds[Stale].Load(), Bypassed: n.kinds[Bypassed].Load(), Refused: n.kinds[Refused].Load(),
-		Collapsed: n.collapsed.Load(), Refreshed: n.kinds[Refreshed].Load(), Failed: n.failed.Load(), Panics: n.panics.Load(),
-		Stored: n.stored.Load(), Invalidated: n.invalidated.Load(),
+		Stale: n.kinds[Stale].Load(), Bypassed: n.kinds[Bypassed].Load(),
+		Collapsed: n.collapsed.Load(), Refused: n.kinds[Refused].Load(), Refreshed: n.kinds[Refreshed].Load(), Failed: n.failed.Load(),
+		Stored: n.stored.Load(), Invalidated: n.invalidated.Load(), Panics: n.panics.Load(),
 	}
-	s.Calls = s.Hits + s.Misses + s.Validated + s.Stale + s.Bypassed + s.Refused
+	s.Calls = s.Hits + s.Misses + s.Validated + s.Stale + s.Bypassed
 	if c.store != nil {
 		c.store.mu.Lock()
 		defer c.store.mu.Unlock()
@@ -54,9 +58,9 @@ func (s Stats) LogValue() slog.Value {
 		n    uint64
 	}{
 		{"hits", s.Hits}, {"misses", s.Misses}, {"validated", s.Validated}, {"stale", s.Stale}, {"bypassed", s.Bypassed},
-		{"refused", s.Refused}, {"collapsed", s.Collapsed}, {"refreshed", s.Refreshed}, {"failed", s.Failed}, {"stored", s.Stored},
-		{"invalidated", s.Invalidated}, {"evicted", s.Evicted}, {"panics", s.Panics}, {"keys", uint64(s.Keys)}, {"partitions", uint64(s.Partitions)},
-		{"bytes", uint64(s.Bytes)},
+		{"collapsed", s.Collapsed}, {"refused", s.Refused}, {"refreshed", s.Refreshed}, {"failed", s.Failed}, {"stored", s.Stored},
+		{"invalidated", s.Invalidated}, {"evicted", s.Evicted}, {"panics", s.Panics}, {"keys", uint64(s.Keys)},
+		{"partitions", uint64(s.Partitions)}, {"bytes", uint64(s.Bytes)},
 	} {
 		if c.n != 0 {
 			attrs = append(attrs, slog.Uint64(c.name, c.n))

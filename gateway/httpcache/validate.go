@@ -80,7 +80,7 @@ func (x *exchange) head(resp *http.Response) {
 	}
 	for name, stored := range map[string]string{"Etag": old.etag, "Last-Modified": old.lastModified, "Content-Length": length} {
 		if v := resp.Header[name]; v != nil && v[0] != stored && !(name == "Content-Length" && stored == "") {
-			x.cache.store.drop(&x.key, x.hash, old)
+			x.drop(old, resp)
 			return
 		}
 	}
@@ -113,7 +113,7 @@ func (x *exchange) update(newer *http.Response) *entry {
 	if e.finish(x, d); e.valid {
 		x.store(e)
 	} else {
-		x.cache.store.drop(&x.key, x.hash, old)
+		x.drop(old, newer)
 	}
 	return e
 }

@@ -28,7 +28,7 @@ func (x *exchange) write() (*http.Response, error) {
 		if !unsent(err) { // it may have been done, though we have not heard so
 			x.cache.invalidated(x.req.Context(), x.req, x.cache.store.invalidate(x.key.target), 0)
 		}
-		return nil, err
+		return x.passedBy(nil, err, "method")
 	}
 	x.received = x.cache.now()
 	switch code := resp.StatusCode; {
@@ -36,8 +36,7 @@ func (x *exchange) write() (*http.Response, error) {
 		code == http.StatusBadGateway, code == http.StatusGatewayTimeout: // a proxy has lost the answer
 		resp = x.wrote(resp)
 	}
-	x.bypassed(resp, "method")
-	return resp, nil
+	return x.passedBy(resp, nil, "method")
 }
 
 // unsent reports whether an error proves that a request has not reached the origin.
