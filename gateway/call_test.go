@@ -64,3 +64,15 @@ func TestBearerFetchLooksAgain(t *testing.T) {
 		t.Errorf("%d calls", calls)
 	}
 }
+
+func TestCountingDoesNotAllocate(t *testing.T) {
+	n, c := &counts{}, &call{}
+	for _, err := range []*Error{nil, {Kind: Refused}, {Kind: BadStatus, Status: 429}} {
+		if got := testing.AllocsPerRun(100, func() {
+			n.inFlight.Add(1)
+			n.ended(c, err)
+		}); got != 0 {
+			t.Errorf("%v: %v allocations", err, got)
+		}
+	}
+}

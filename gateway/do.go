@@ -44,8 +44,12 @@ func (e *plan) call(ctx context.Context, in reflect.Value, out any) (*http.Respo
 	return resp, nil
 }
 
-func (e *plan) do(ctx context.Context, in reflect.Value, out any) (*http.Response, *Error) {
+var errUnfinished = &Error{} // of a call that user code has ended with a panic
+
+func (e *plan) do(ctx context.Context, in reflect.Value, out any) (_ *http.Response, failure *Error) {
 	c := &call{Context: ctx, gateway: e.gateway, endpoint: e}
+	e.counts.inFlight.Add(1)
+	failure = errUnfinished
 	cancel := context.CancelFunc(func() {})
 	if e.timeout > 0 {
 		c.Context, cancel = context.WithTimeout(ctx, e.timeout)
@@ -54,6 +58,7 @@ func (e *plan) do(ctx context.Context, in reflect.Value, out any) (*http.Respons
 	defer func() {
 		if !streaming {
 			cancel()
+			e.counts.ended(c, failure)
 		}
 	}()
 	req, err := e.request(c, in)
@@ -87,10 +92,17 @@ func (e *plan) do(ctx context.Context, in reflect.Value, out any) (*http.Respons
 	}
 	if e.stream {
 		streaming = true
-		httpbody.Track(resp, func(error) { cancel() })
 		if e.limit > 0 {
 			resp.Body = &limited{ReadCloser: resp.Body, left: e.limit, limit: e.limit}
 		}
+		httpbody.Track(resp, func(err error) {
+			cancel()
+			if err != nil {
+				e.counts.ended(c, c.fail(Incomplete, resp, err))
+				return
+			}
+			e.counts.ended(c, nil)
+		})
 		*out.(*io.ReadCloser) = resp.Body
 		return resp, nil
 	}

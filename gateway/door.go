@@ -134,6 +134,9 @@ func (d *door) replay(c *call, req, sent *http.Request, resp *http.Response) (*h
 	}
 	drain(resp.Body)
 	resp.Body.Close()
+	if c.endpoint != nil {
+		c.endpoint.counts.replayed.Add(1)
+	}
 	if d.cfg.Observe != nil {
 		e := Event{Kind: Replayed, Name: d.cfg.Name, Method: req.Method, Status: resp.StatusCode}
 		e.Endpoint, _ = EndpointFrom(ctx)

@@ -234,3 +234,27 @@ func ExampleFlight() {
 	// [192.0.2.1] <nil>
 	// [192.0.2.1] <nil>
 }
+
+// The counters of each endpoint, for a health page or for metrics. A limit of the
+// server's and a refusal of this program are no faults of the same kind.
+func ExampleGateway_Stats() {
+	left := 1
+	api := newAPI(nil, gatewaytest.Stub{
+		"GET /repos/{name}": func(w http.ResponseWriter, r *http.Request) {
+			if left--; left < 0 {
+				w.WriteHeader(http.StatusTooManyRequests)
+				return
+			}
+			gatewaytest.JSON(w, 200, Repo{Name: r.PathValue("name")})
+		},
+	})
+	getRepo := gateway.NewEndpoint[string, Repo](api, "GET /repos/{name}", gateway.EndpointConfig{})
+	for _, name := range []string{"belay", "rope", ".."} {
+		getRepo.Call(context.Background(), name)
+	}
+	for _, e := range api.Stats().Endpoints {
+		fmt.Printf("%s: %d calls, %d failed, %d of them limited; %d refused\n", e.Endpoint, e.Calls, e.Failed, e.Limited, e.Refused)
+	}
+	// Output:
+	// GET /repos/{name}: 2 calls, 1 failed, 1 of them limited; 1 refused
+}

@@ -114,6 +114,12 @@
 // cache had to do with a response. httpcache.WithCacheControl tells it what to do for
 // one call: "no-cache" asks the system anyway, "only-if-cached" does not ask it at all.
 //
+// # What is counted
+//
+// [Gateway.Stats] has the counters of each endpoint: calls, and of them failures and
+// limits of the system's; refusals of this process; requests that were sent again with
+// new credentials. [Config].Observe is told of each call.
+//
 // # Defaults
 //
 //	Config.Timeout              30s
@@ -128,6 +134,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 )
 
 // A Gateway is the door to one external system. It is safe for concurrent use and
@@ -138,6 +145,9 @@ type Gateway struct {
 	path   string   // of the base URL, encoded, without a slash at the end
 	own    string   // the identity if Auth does not name one
 	client http.Client
+
+	mu   sync.Mutex
+	rows []*counts // of endpoints, by their names
 }
 
 // New returns a Gateway, or an error if cfg is not valid. It does not panic, because

@@ -14,6 +14,7 @@ import (
 type plan struct {
 	gateway        *Gateway
 	name           string
+	counts         *counts
 	binding        *binding
 	path, rawPath  string // if it has no wildcards
 	header         http.Header
@@ -60,6 +61,7 @@ func (e *plan) prepare(g *Gateway, pattern string, cfg EndpointConfig, in, out r
 		}
 		e.header["Accept"] = []string{accept}
 	}
+	e.counts = g.countsOf(e.name)
 	return nil
 }
 

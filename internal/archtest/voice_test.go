@@ -193,6 +193,7 @@ func reportsCanBeLogged(p *pkg, report reporter) {
 var otherNames = map[string]string{
 	"gateway.EndpointConfig":    "its pattern is the name",
 	"gateway.BearerConfig":      "its Gateway's",
+	"gateway.EndpointStats":     "Endpoint",
 	"loadbalance.EndpointStats": "Key",
 	"facade.PartStats":          "Part",
 }
