@@ -178,7 +178,7 @@ func (b *Balancer[T]) pick(ctx context.Context, h Hint) (Pick[T], error) {
 	c := &b.core
 	call, endpoint, err := c.pick(ctx, h)
 	if err != nil {
-		if c.cfg.Observe != nil {
+		if c.refused.Add(1); c.cfg.Observe != nil {
 			c.cfg.Observe(ctx, Event{Kind: Refused, Name: c.cfg.Name, Err: err})
 		}
 		return Pick[T]{}, err
@@ -219,7 +219,7 @@ func (c *core) pick(ctx context.Context, h Hint) (call, any, error) {
 // giveBack ends a call to a node that has left while it was picked: its Value may be
 // closed already. The lock makes sure that there is a newer snapshot afterwards.
 func (c *core) giveBack(ctx context.Context, n *node, start int64) {
-	n.waiting.Add(-begun(start))
+	n.takeBack(start)
 	c.drained(ctx, n)
 }
 

@@ -144,10 +144,13 @@ func TestLogValue(t *testing.T) {
 		`kind="source failed" err=why`:             loadbalance.Event{Kind: loadbalance.SourceFailed, Err: why},
 		`name=orders err="no endpoints" cause=why`: &loadbalance.Error{Name: "orders", Err: loadbalance.ErrNoEndpoints, Cause: why},
 		"err=closed":                               &loadbalance.Error{Err: loadbalance.ErrClosed},
-		"name=orders panic=true err=why a.state=ejected a.reason=slow a.for=1s a.weight=2 a.in_flight=3 a.latency=2ms a.failure_rate=0.5": loadbalance.Stats{
-			Name: "orders", Panic: true, Err: why, Endpoints: []loadbalance.EndpointStats{
-				{Key: "a", State: loadbalance.Ejected, Reason: "slow", For: time.Second, Weight: 2, InFlight: 3, Latency: 2 * time.Millisecond, FailureRate: 0.5}}},
-		"a.state=healthy a.in_flight=0": loadbalance.Stats{Endpoints: []loadbalance.EndpointStats{{Key: "a", Weight: 1}}},
+		"name=orders panic=true err=why panics=1 calls=9 failed=8 refused=7 ejected=6 " +
+			"a.state=ejected a.reason=slow a.for=1s a.weight=2 a.in_flight=3 a.latency=2ms a.failure_rate=0.5 " +
+			"a.calls=9 a.failed=5 a.overloaded=4 a.ignored=3 a.trials=2 a.ejected=1": loadbalance.Stats{
+			Name: "orders", Panic: true, Err: why, Panics: 1, Calls: 9, Failed: 8, Refused: 7, Ejected: 6, Endpoints: []loadbalance.EndpointStats{
+				{Key: "a", State: loadbalance.Ejected, Reason: "slow", For: time.Second, Weight: 2, InFlight: 3, Latency: 2 * time.Millisecond, FailureRate: 0.5,
+					Calls: 9, Failed: 5, Overloaded: 4, Ignored: 3, Trials: 2, Ejected: 1}}},
+		"calls=0 a.state=healthy a.in_flight=0 a.calls=0": loadbalance.Stats{Endpoints: []loadbalance.EndpointStats{{Key: "a", Weight: 1}}},
 	} {
 		var buf strings.Builder
 		handler := slog.NewTextHandler(&buf, &slog.HandlerOptions{ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {

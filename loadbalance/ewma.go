@@ -87,7 +87,7 @@ func (v View) cheaper(j, i int) bool {
 
 // idleKey is the key of an idle node, with its weight, and not a number for others.
 func (v View) idleKey(i int, n *node) float64 {
-	if n.waiting.Load()&countMask|uint64(n.open.Load()) != 0 {
+	if (n.waiting.Load()|n.open.Load())&countMask != 0 {
 		return math.NaN()
 	}
 	key := math.Float64frombits(n.key.Load())

@@ -248,9 +248,31 @@ func ExampleBalancer_Outcome() {
 	// ignored
 }
 
-// A page for those who want to know why an instance gets no calls, and checks of its
-// health beside what calls say.
+// A page for those who want to know why an instance gets no calls, and which took what.
 func ExampleBalancer_Stats() {
+	set := loadbalance.Static(loadbalance.Endpoint[string]{Key: "a", Value: "10.0.0.1"}, loadbalance.Endpoint[string]{Key: "b", Value: "10.0.0.2"})
+	orders := loadbalance.New(set, loadbalance.Config{Policy: loadbalance.RoundRobin, EjectAfter: 3})
+	for range 20 {
+		loadbalance.Run(context.Background(), orders, func(_ context.Context, address string) error {
+			if address == "10.0.0.2" {
+				return errors.New("connection refused")
+			}
+			return nil
+		})
+	}
+	s := orders.Stats()
+	fmt.Printf("%d calls, %d failed, %d refused, %d ejections\n", s.Calls, s.Failed, s.Refused, s.Ejected)
+	for _, e := range s.Endpoints {
+		fmt.Printf("%s: %v, %d calls, %d failed, %q\n", e.Key, e.State, e.Calls, e.Failed, e.Reason)
+	}
+	// Output:
+	// 20 calls, 3 failed, 0 refused, 1 ejections
+	// a: healthy, 17 calls, 0 failed, ""
+	// b: ejected, 3 calls, 3 failed, "3 calls in a row have failed; the last error: connection refused"
+}
+
+// Checks of the health of instances, beside what calls say.
+func ExampleBalancer_Check() {
 	hosts, err := loadbalance.Hosts("http://10.0.0.1:8080", "http://10.0.0.2:8080")
 	if err != nil {
 		log.Fatal(err)
@@ -271,15 +293,4 @@ func ExampleBalancer_Stats() {
 		}
 		return nil
 	})
-	page := func(w http.ResponseWriter, _ *http.Request) {
-		for _, e := range hosts.Stats().Endpoints {
-			fmt.Fprintf(w, "%s: %v %q, %d in flight\n", e.Key, e.State, e.Reason, e.InFlight)
-		}
-	}
-	w := httptest.NewRecorder()
-	page(w, nil)
-	fmt.Print(w.Body)
-	// Output:
-	// http://10.0.0.1:8080: healthy "", 0 in flight
-	// http://10.0.0.2:8080: healthy "", 0 in flight
 }

@@ -52,3 +52,6 @@ func NewPopulation(n int) *Population {
 func (p *Population) Remove(i int)  { p.p.remove(i) }
 func (p *Population) Count() int    { return p.p.count }
 func (p *Population) Nth(j int) int { return p.p.nth(j) }
+
+// CopyPick makes q a copy of p.
+func CopyPick[T any](q, p *Pick[T]) { q.call, q.endpoint = p.call, p.endpoint }

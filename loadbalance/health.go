@@ -8,9 +8,10 @@ import (
 	"time"
 )
 
-// health is the part of a node that is guarded by core.mu, but for the slow start.
+// health is the part of a node that is guarded by core.mu, but for what is atomic.
 type health struct {
 	from, until atomic.Int64 // slow start
+	tally
 
 	endpoint any    // its last
 	told     State  // last
@@ -19,13 +20,14 @@ type health struct {
 
 	counted counted // what it counts as
 
-	out    State  // Healthy, HalfOpen, Cooling or Ejected
-	trial  uint32 // the sequence of the running trial, 0 if there is none
-	trials uint32 // begun so far
-	passed uint32 // the sequence of the trial that has brought it back
-	streak int    // ejections without a healthy time in between
-	outFor time.Duration
-	backAt int64 // of the last return
+	out     State  // Healthy, HalfOpen, Cooling or Ejected
+	trial   uint32 // the sequence of the running trial, 0 if there is none
+	trials  uint64 // begun so far
+	passed  uint32 // the sequence of the trial that has brought it back
+	ejected uint64 // so many times so far
+	streak  int    // ejections without a healthy time in between
+	outFor  time.Duration
+	backAt  int64 // of the last return
 
 	unhealthy     bool // its active checks fail
 	fails, passes int  // of them, in a row
@@ -202,6 +204,8 @@ func (c *core) ejectAgainLocked(ctx context.Context, n *node, why string) {
 	}
 	d := min(c.cfg.EjectFor<<min(h.streak, 16), c.cfg.MaxEjectFor)
 	h.streak++
+	h.ejected++
+	c.ejected++
 	c.takeOutLocked(ctx, n, Ejected, d, why)
 }
 

@@ -7,25 +7,20 @@ import (
 )
 
 // A node is the state of an endpoint. It outlives the sets that the endpoint is in.
-//
-// waiting holds, in one word, the number of calls without an answer in its low bits
-// and above them the sum of the ticks at which they began, modulo what fits in: the
-// sum of their ages is exact all the same, as long as it fits in itself.
 type node struct {
-	waiting atomic.Uint64
-	open    atomic.Int64  // calls that are answered and have not ended
+	traffic
 	learnt  atomic.Uint64 // an estimate
 	stamp   atomic.Int64  // when it was learnt
 	heard   atomic.Int64  // when it gave the last good answer, to about stale/16
 	key     atomic.Uint64 // of its price, see publish
 	special atomic.Uint32 // why a good call has more to do when it ends
-	row     atomic.Uint32 // failures in a row
 	steady  atomic.Uint32 // good answers in a row that were no slower than expected, up to 15
 
+	row    atomic.Uint32 // failures in a row
 	core   *core
 	health *health  // not looked at for good calls to healthy endpoints
 	name   string   // the key of the endpoint
-	_      [32]byte // so that no two share a cache line, nor a pair of them
+	_      [24]byte // so that no two share a cache line, nor a pair of them
 }
 
 func newNode(c *core, key string, now int64) *node {
@@ -33,36 +28,6 @@ func newNode(c *core, key string, now int64) *node {
 	n.heard.Store(now)
 	n.publish(estimate{}, now)
 	return n
-}
-
-const (
-	countBits = 20
-	countMask = 1<<countBits - 1
-	tickBits  = 12 // a tick is 4 microseconds
-)
-
-// begun is what a call that began at start adds to waiting. A start of 0 is not
-// known, and has no age.
-func begun(start int64) uint64 { return uint64(start>>tickBits)<<countBits | 1 }
-
-// begin counts a call, unless limit calls are in flight already. 0 is no limit.
-func (n *node) begin(start int64, limit int) bool {
-	n.waiting.Add(begun(start))
-	if limit > 0 && n.inFlight() > limit {
-		n.waiting.Add(-begun(start))
-		return false
-	}
-	return true
-}
-
-func (n *node) inFlight() int {
-	return int(n.waiting.Load()&countMask) + int(n.open.Load())
-}
-
-// ages returns the sum of the ages of the calls without an answer.
-func ages(waiting uint64, now int64) float64 {
-	sum := (waiting&countMask)*uint64(now>>tickBits) - waiting>>countBits
-	return float64(sum<<countBits>>countBits) * (1 << tickBits)
 }
 
 // An estimate is what is known about an endpoint, in one word: the latency in
@@ -144,7 +109,7 @@ func penalty(failures float32) float32 {
 func (n *node) cost(now int64) float32 {
 	e := n.current(now)
 	w := n.waiting.Load()
-	c := e.price() * float32(w&countMask+1+uint64(n.open.Load()))
+	c := e.price() * float32(w&countMask+1+n.open.Load()&countMask)
 	// One that answers others meanwhile does not hang, however long a call takes.
 	silence := float32(now - n.heard.Load())
 	if o, l := min(oldest(w, now), silence), max(e.latency, unknown); o > l {

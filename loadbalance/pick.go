@@ -60,8 +60,7 @@ func (c *call) answer(ctx context.Context, r *Result) {
 		return
 	}
 	c.answered = true
-	n.open.Add(1)
-	n.waiting.Add(-begun(c.start))
+	n.answer(c.start)
 	c.said = c.outcome(ctx, n, r)
 	if c.said != Ignored {
 		c.report(ctx, n, c.said, r, true)
@@ -77,17 +76,23 @@ func (c *call) done(ctx context.Context, r *Result) {
 	}
 	c.node = nil // first: Classify may panic
 	if !c.answered {
-		n.waiting.Add(-begun(c.start))
+		n.end(c.start)
 		if c.start != 0 || r.Err != nil || r.Outcome > Success || r.Latency != 0 || n.special.Load() != 0 || n.core.cfg.Classify != nil {
-			c.report(ctx, n, c.outcome(ctx, n, r), r, true)
+			o := c.outcome(ctx, n, r)
+			n.core.count(n, o)
+			c.report(ctx, n, o, r, true)
 		}
-	} else {
-		n.open.Add(-1)
-		if o := c.outcome(ctx, n, r); c.said == Ignored || c.said == Success && o == Failure {
-			c.report(ctx, n, o, r, false)
-		} else if n.special.Load()&leaving != 0 {
-			n.core.drained(ctx, n)
-		}
+		return
+	}
+	n.endAnswered()
+	if o := c.outcome(ctx, n, r); c.said == Ignored || c.said == Success && o == Failure {
+		n.core.count(n, o)
+		c.report(ctx, n, o, r, false)
+		return
+	}
+	n.core.count(n, c.said)
+	if n.special.Load()&leaving != 0 {
+		n.core.drained(ctx, n)
 	}
 }
 

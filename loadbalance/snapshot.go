@@ -49,6 +49,12 @@ type core struct {
 	drains     []func(*node) // called when one has drained, with the lock held
 	events     []observed    // not delivered yet
 	delivering bool
+	ejected    uint64 // so many times so far, all endpoints together
+	past       uint64 // calls that have ended, to endpoints that are forgotten
+
+	// These are apart from what every pick reads.
+	failed  atomic.Uint64 // calls
+	refused atomic.Uint64 // picks
 }
 
 // now returns the time since the epoch, never 0.

@@ -2,6 +2,7 @@ package loadbalance
 
 import (
 	"context"
+	"math"
 	"slices"
 )
 
@@ -52,8 +53,8 @@ func (c *core) takeTrial(ctx context.Context, s *snapshot, now int64, h Hint, vi
 // tryLocked makes a call to a node its trial.
 func (c *core) tryLocked(ctx context.Context, n *node) uint32 {
 	h := n.health
-	h.trials = max(1, h.trials+1)
-	h.trial = h.trials
+	h.trials++
+	h.trial = uint32(h.trials%math.MaxUint32) + 1 // never 0
 	c.afterLocked(n, c.cfg.TrialLease, func() { c.halfOpenLocked(n, "") })
 	c.countLocked(n)
 	c.publishLocked(ctx)

@@ -278,6 +278,7 @@ func (c *core) forgetLocked(now int64) {
 			return false
 		}
 		delete(c.known, n.name)
+		c.past += n.calls(c.timed)
 		return true
 	})
 }
