@@ -88,26 +88,84 @@ func TestCheckResponse(t *testing.T) {
 	}
 }
 
-// Each pointer on the way to the value is looked at, and nil is no value.
+// Each pointer on the way to the value is looked at. A null is no success by itself: it is
+// checked as the zero value is.
 func TestCheckResponseBehindPointers(t *testing.T) {
-	for _, body := range []string{`{"ok":false,"error":"e"}`, `{"ok":true}`, `null`} {
-		want := strings.Contains(body, "false")
+	for body, want := range map[string]struct{ envelope, graphQL bool }{ // whether it is an error
+		`{"ok":false,"error":"e","errors":[{}]}`: {true, true},
+		`{"ok":true}`:                            {false, false},
+		`null`:                                   {true, false},
+		`{}`:                                     {true, false},
+	} {
+		_, none := answered[members](t, body)
 		_, one := answered[*members](t, body)
 		_, two := answered[**members](t, body)
-		_, onPointer := answered[*graphQL[int]](t, strings.ReplaceAll(body, `"ok":false`, `"errors":[{}]`))
-		for i, err := range []error{one, two, onPointer} {
-			if (err != nil) != want {
-				t.Errorf("%s, %d: %v", body, i, err)
+		for i, err := range []error{none, one, two} {
+			if (err != nil) != want.envelope {
+				t.Errorf("%s, %d pointers: %v", body, i, err)
 			}
-			if want {
+			if want.envelope {
 				asError(t, err, gateway.Unsuccessful)
 			}
+		}
+		v, err := answered[*graphQL[int]](t, body)
+		if (err != nil) != want.graphQL || (v == nil) != (body == "null" || want.graphQL) {
+			t.Errorf("%s: %v, %v", body, v, err)
 		}
 	}
 	// There is nothing to check in what is not decoded.
 	for _, status := range []int{204, 205} {
 		if _, err := get[members](t, gateway.Config{Transport: reply(status, "")}, gateway.EndpointConfig{}); err != nil {
 			t.Errorf("%d: %v", status, err)
+		}
+	}
+}
+
+// Envelope is one that is embedded as a pointer, and in another that is, too.
+type Envelope struct {
+	OK bool `json:"ok"`
+}
+
+func (e Envelope) CheckResponse() error {
+	if !e.OK {
+		return errors.New("not ok")
+	}
+	return nil
+}
+
+type Page struct {
+	*Envelope
+	Next string
+}
+
+// Tree embeds itself, and another.
+type Tree struct {
+	*Tree
+	*Envelope
+}
+
+func (t Tree) CheckResponse() error { return t.Envelope.CheckResponse() }
+
+// A response that leaves out what an embedded pointer is for is checked, and no panic.
+func TestCheckResponseOfAnEmbeddedPointer(t *testing.T) {
+	type users struct {
+		*Page
+		Names []string
+	}
+	if v, err := answered[Tree](t, `{"Tree":{}}`); err == nil || v.Tree != nil {
+		t.Errorf("%v, %v", v, err)
+	}
+	for body, ok := range map[string]bool{`{}`: false, `null`: false, `{"Names":["ada"]}`: false, `{"Next":"2"}`: false, `{"ok":true}`: true} {
+		_, one := answered[users](t, body)
+		_, two := answered[*users](t, body)
+		_, three := answered[Page](t, body)
+		for i, err := range []error{one, two, three} {
+			if (err == nil) != ok {
+				t.Errorf("%s, %d: %v", body, i, err)
+			}
+			if !ok {
+				asError(t, err, gateway.Unsuccessful)
+			}
 		}
 	}
 }

@@ -69,7 +69,8 @@
 //
 // it is called after decoding, and its error becomes the cause of an [*Error] of the
 // kind [Unsuccessful]. A method of a type that is embedded in all responses of a system
-// checks them all.
+// checks them all. A body that is null, or says nothing, is checked as the zero value.
+// The statuses 204 and 205 are successes and need no check.
 //
 // # Errors
 //

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -121,16 +122,18 @@ func drain(r io.Reader) {
 // one of success.
 type checker interface{ CheckResponse() error }
 
+var checkerType = reflect.TypeFor[checker]()
+
 // checkOf returns what calls the CheckResponse of a value of type t, given a pointer
 // to it, or nil if there is none. It looks at each pointer on the way to the value.
 func checkOf(t reflect.Type) func(out any) error {
-	checkerType := reflect.TypeFor[checker]()
 	for depth := 0; ; depth++ {
-		if p := reflect.PointerTo(t); p.Implements(checkerType) {
-			if depth == 0 {
+		if reflect.PointerTo(t).Implements(checkerType) {
+			parts := embedded(t, nil)
+			if depth == 0 && parts == nil {
 				return func(out any) error { return out.(checker).CheckResponse() }
 			}
-			return func(out any) error { return checkBehind(reflect.ValueOf(out), depth) }
+			return func(out any) error { return checkBehind(reflect.ValueOf(out), depth, parts) }
 		}
 		if t.Kind() != reflect.Pointer {
 			return nil
@@ -139,11 +142,42 @@ func checkOf(t reflect.Type) func(out any) error {
 	}
 }
 
-// checkBehind calls the CheckResponse of what is behind depth pointers, if none is nil.
-func checkBehind(v reflect.Value, depth int) error {
+// embedded returns where t, a type within outer, embeds a pointer that may be the one
+// whose CheckResponse it has. An outer pointer comes before those in it.
+func embedded(t reflect.Type, index []int, outer ...reflect.Type) (parts [][]int) {
+	if t.Kind() != reflect.Struct {
+		return nil
+	}
+	outer = append(slices.Clip(outer), t)
+	for i := range t.NumField() {
+		f := t.Field(i)
+		inner := f.Type
+		if f.Type.Kind() == reflect.Pointer {
+			inner = f.Type.Elem()
+		}
+		if !f.Anonymous || !f.IsExported() || !reflect.PointerTo(inner).Implements(checkerType) || slices.Contains(outer, inner) {
+			continue
+		}
+		at := append(slices.Clone(index), i)
+		if inner != f.Type {
+			parts = append(parts, at)
+		}
+		parts = append(parts, embedded(inner, at, outer...)...)
+	}
+	return parts
+}
+
+// checkBehind calls the CheckResponse of what is behind depth pointers. What the response
+// has left nil on the way counts as the zero value: its absence is no success.
+func checkBehind(v reflect.Value, depth int, parts [][]int) error {
 	for range depth {
 		if v = v.Elem(); v.IsNil() {
-			return nil
+			v = reflect.New(v.Type().Elem())
+		}
+	}
+	for _, index := range parts {
+		if p := v.Elem().FieldByIndex(index); p.IsNil() {
+			p.Set(reflect.New(p.Type().Elem()))
 		}
 	}
 	c, _ := reflect.TypeAssert[checker](v)
