@@ -6,8 +6,6 @@ import (
 	"net/http"
 	"reflect"
 	"time"
-
-	"github.com/belay-go/belay/internal/httpbody"
 )
 
 // call makes a call and stores the value in what out points to. The body of the
@@ -82,6 +80,9 @@ func (e *plan) do(ctx context.Context, in reflect.Value, out any) (_ *http.Respo
 	}
 	if e.none || resp.StatusCode == http.StatusNoContent || resp.StatusCode == http.StatusResetContent {
 		drain(resp.Body)
+		if e.stream {
+			*out.(*io.ReadCloser) = http.NoBody // so that it can be closed
+		}
 		return resp, nil
 	}
 	if err := decompress(resp); err != nil {
@@ -95,26 +96,16 @@ func (e *plan) do(ctx context.Context, in reflect.Value, out any) (_ *http.Respo
 		if e.limit > 0 {
 			resp.Body = &limited{ReadCloser: resp.Body, left: e.limit, limit: e.limit}
 		}
-		httpbody.Track(resp, func(err error) {
+		resp.Body = &stream{ReadCloser: resp.Body, call: c, resp: resp, end: func(err *Error) {
 			cancel()
-			if err != nil {
-				e.counts.ended(c, c.fail(Incomplete, resp, err))
-				return
-			}
-			e.counts.ended(c, nil)
-		})
+			e.counts.ended(c, err)
+		}}
 		*out.(*io.ReadCloser) = resp.Body
 		return resp, nil
 	}
 	data, err := readAll(resp, e.limit)
-	switch {
-	case err == nil:
-	case isTooLarge(err):
-		return nil, c.fail(TooLarge, resp, err)
-	case isCorrupt(err):
-		return nil, c.fail(Undecodable, resp, err)
-	default:
-		return nil, c.fail(Incomplete, resp, err)
+	if err != nil {
+		return nil, c.broken(resp, err)
 	}
 	if err := e.unmarshal(data, out); err != nil {
 		return nil, c.fail(Undecodable, resp, err)

@@ -108,6 +108,17 @@ func (c *call) tell(e *Error, resp *http.Response, body []byte) {
 	}
 }
 
+// broken returns the Error for a body that cannot be read to its end.
+func (c *call) broken(resp *http.Response, err error) *Error {
+	switch {
+	case isTooLarge(err):
+		return c.fail(TooLarge, resp, err)
+	case isCorrupt(err):
+		return c.fail(Undecodable, resp, err)
+	}
+	return c.fail(Incomplete, resp, err)
+}
+
 // wrongType returns the Error for a response with an unexpected content type.
 func (c *call) wrongType(resp *http.Response) *Error {
 	e := c.fail(WrongContentType, resp, nil)

@@ -92,26 +92,6 @@ func readAll(resp *http.Response, limit int64) ([]byte, error) {
 	}
 }
 
-// limited is a stream that may not be longer than limit.
-type limited struct {
-	io.ReadCloser
-	left, limit int64
-}
-
-func (l *limited) Read(p []byte) (int, error) {
-	if l.left < 0 {
-		return 0, tooLarge(l.limit)
-	}
-	if int64(len(p)) > l.left+1 {
-		p = p[:l.left+1]
-	}
-	n, err := l.ReadCloser.Read(p)
-	if l.left -= int64(n); l.left < 0 {
-		return n - 1, tooLarge(l.limit)
-	}
-	return n, err
-}
-
 // drain reads the rest of a body if that is short, so that its connection can be
 // used again.
 func drain(r io.Reader) {

@@ -158,35 +158,3 @@ func TestTimeout(t *testing.T) {
 		}
 	})
 }
-
-// The context of a stream ends when the stream is closed, and not before.
-func TestStream(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		srv := memhttp.NewServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			for r.Context().Err() == nil {
-				io.WriteString(w, "0123456789")
-				w.(http.Flusher).Flush()
-				time.Sleep(time.Second)
-			}
-		}))
-		cfg := gateway.Config{BaseURL: srv.URL(), Transport: srv.Transport(), Timeout: 10 * time.Second, MaxResponseBytes: 20}
-		stream, err := get[io.ReadCloser](t, cfg, gateway.EndpointConfig{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := io.ReadFull(stream, make([]byte, 50)); err != nil {
-			t.Errorf("reading: %v", err)
-		}
-		stream.Close()
-		stream, err = get[io.ReadCloser](t, cfg, gateway.EndpointConfig{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		begin := time.Now()
-		n, err := io.Copy(io.Discard, stream)
-		if time.Since(begin) != 10*time.Second || n < 90 || !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("after %v: %d bytes, %v", time.Since(begin), n, err)
-		}
-		stream.Close()
-	})
-}
