@@ -148,12 +148,12 @@ func nats(t *testing.T) (url string) {
 	return url
 }
 
-func put(ctx context.Context, url, guest string, beds int) (int, string) {
-	status, body := send(ctx, http.MethodPut, url, guest, map[string]int{"Beds": beds})
+func put(ctx context.Context, url, token string, beds int) (int, string) {
+	status, body := send(ctx, http.MethodPut, url, token, map[string]int{"Beds": beds})
 	return status, string(body)
 }
 
-func get(ctx context.Context, url, guest string) string {
-	status, body := send(ctx, http.MethodGet, url, guest, nil)
+func get(ctx context.Context, url, token string) string {
+	status, body := send(ctx, http.MethodGet, url, token, nil)
 	return fmt.Sprint(status, " ", strings.TrimSpace(string(body)))
 }

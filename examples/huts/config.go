@@ -5,13 +5,18 @@
 package main
 
 import (
+	"crypto/ed25519"
+	"encoding/base64"
 	"errors"
 	"fmt"
+	"net/netip"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/belay-go/belay/examples/huts/adapter/store"
+	"github.com/belay-go/belay/examples/huts/platform"
 )
 
 // config is how the program is set up: by its environment, as one sets up a container.
@@ -24,9 +29,13 @@ type config struct {
 
 	Booking, Mail string // BOOKING_URL, MAIL_URL: our services, for trips
 
-	Payment, Weather, MailServer string   // PAYMENT_URL, WEATHER_URL, MAILSERVER_URL
-	Bulletins                    []string // BULLETIN_URLS: mirrors, with commas between
-	PaymentToken                 string   // PAYMENT_TOKEN
+	Payment, Weather, MailServer string          // PAYMENT_URL, WEATHER_URL, MAILSERVER_URL
+	Bulletins                    []string        // BULLETIN_URLS: mirrors, with commas between
+	PaymentToken                 platform.Secret // PAYMENT_TOKEN
+
+	TokenKey ed25519.PublicKey // TOKEN_KEY: of the identity provider, in base64
+	Proxies  []netip.Prefix    // TRUSTED_PROXIES: who may say where requests come from, with commas between
+	Open     bool              // HUTS_OPEN: the simulated world can be broken from other machines, too
 
 	// Patience is that of the process manager: see booking.Service.
 	Patience time.Duration
@@ -45,7 +54,7 @@ func read(getenv func(string) string) (config, error) {
 		Addr: or("HUTS_ADDR", "127.0.0.1:8080"), Data: getenv("HUTS_DATA"), NATS: getenv("NATS_URL"),
 		Booking: getenv("BOOKING_URL"), Mail: getenv("MAIL_URL"),
 		Payment: getenv("PAYMENT_URL"), Weather: getenv("WEATHER_URL"), MailServer: getenv("MAILSERVER_URL"),
-		PaymentToken: or("PAYMENT_TOKEN", "payment-secret"), Patience: 5 * time.Second,
+		PaymentToken: platform.NewSecret(or("PAYMENT_TOKEN", "payment-secret")), Patience: 5 * time.Second,
 	}
 	if list := getenv("BULLETIN_URLS"); list != "" {
 		c.Bulletins = strings.Split(list, ",")
@@ -59,6 +68,29 @@ func read(getenv func(string) string) (config, error) {
 			if u, err := url.Parse(v); v != "" && (err != nil || u.Host == "") {
 				errs = append(errs, fmt.Errorf("huts: %s: %q is not an absolute URL", name, v))
 			}
+		}
+	}
+	if v := getenv("HUTS_OPEN"); v != "" {
+		open, err := strconv.ParseBool(v)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("huts: HUTS_OPEN: %q is neither true nor false", v))
+		}
+		c.Open = open
+	}
+	if v := getenv("TOKEN_KEY"); v != "" {
+		key, err := base64.StdEncoding.DecodeString(v)
+		if err != nil || len(key) != ed25519.PublicKeySize {
+			errs = append(errs, errors.New("huts: TOKEN_KEY is not an Ed25519 public key in base64"))
+		}
+		c.TokenKey = key
+	}
+	if v := getenv("TRUSTED_PROXIES"); v != "" {
+		for s := range strings.SplitSeq(v, ",") {
+			p, err := netip.ParsePrefix(s)
+			if err != nil {
+				errs = append(errs, fmt.Errorf("huts: TRUSTED_PROXIES: %w", err))
+			}
+			c.Proxies = append(c.Proxies, p)
 		}
 	}
 	return c, errors.Join(errs...)

@@ -109,12 +109,13 @@ What came of it      %d bookings, %d charges, %d refunds, %d mails; the fullest 
 
 // guest books, asks and cancels until ctx ends.
 func guest(ctx context.Context, p *program, name string, random *rand.Rand, saw *tally) {
+	token := p.World.Identity.Token(name, "")
 	for n := 0; ctx.Err() == nil; n++ {
 		at := fmt.Sprintf("planura/2027-07-%02d", 10+random.IntN(20))
 		id := fmt.Sprintf("%s-%d", name, n)
 		url := fmt.Sprintf("%s/huts/%s/bookings/%s", p.URL, at, id)
 		// A request that is under way when the demo ends is not given up.
-		status, _ := send(context.WithoutCancel(ctx), http.MethodPut, url, name, map[string]int{"Beds": 1 + random.IntN(2)})
+		status, _ := send(context.WithoutCancel(ctx), http.MethodPut, url, token, map[string]int{"Beds": 1 + random.IntN(2)})
 		switch status {
 		case http.StatusCreated:
 			saw.add(&saw.Paid)
@@ -127,9 +128,9 @@ func guest(ctx context.Context, p *program, name string, random *rand.Rand, saw 
 		default:
 			saw.add(&saw.Failed)
 		}
-		ask(ctx, p, at, id, saw)
+		ask(ctx, p, token, at, id, saw)
 		if status < 300 && random.IntN(3) == 0 {
-			if status, _ := send(context.WithoutCancel(ctx), http.MethodDelete, url, name, nil); status == http.StatusOK {
+			if status, _ := send(context.WithoutCancel(ctx), http.MethodDelete, url, token, nil); status == http.StatusOK {
 				saw.add(&saw.Cancelled)
 			}
 		}
@@ -138,10 +139,10 @@ func guest(ctx context.Context, p *program, name string, random *rand.Rand, saw 
 }
 
 // ask asks what there is to know before a trip.
-func ask(ctx context.Context, p *program, at, id string, saw *tally) {
+func ask(ctx context.Context, p *program, token, at, id string, saw *tally) {
 	hut, date, _ := strings.Cut(at, "/")
 	query := fmt.Sprintf(`{trip(hut: %q, date: %q, booking: %q) {hut {free} weather {sky stale} danger {level} told}}`, hut, date, id)
-	status, body := send(context.WithoutCancel(ctx), http.MethodPost, p.URL+"/graphql", "", map[string]string{"query": query})
+	status, body := send(context.WithoutCancel(ctx), http.MethodPost, p.URL+"/graphql", token, map[string]string{"query": query})
 	var answer struct {
 		Data *struct {
 			Trip struct{ Weather struct{ Stale bool } }
@@ -161,8 +162,8 @@ func ask(ctx context.Context, p *program, at, id string, saw *tally) {
 	}
 }
 
-// send sends a request of a guest's, and returns status 0 if there is no answer.
-func send(ctx context.Context, method, url, guest string, body any) (status int, answer []byte) {
+// send sends a request of whoever has the token, and returns status 0 if there is no answer.
+func send(ctx context.Context, method, url, token string, body any) (status int, answer []byte) {
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
 	data, err := json.Marshal(body)
@@ -173,8 +174,8 @@ func send(ctx context.Context, method, url, guest string, body any) (status int,
 	if err != nil {
 		return 0, nil
 	}
-	if guest != "" {
-		req.Header.Set("Guest", guest)
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {

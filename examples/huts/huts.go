@@ -19,6 +19,7 @@ import (
 	"github.com/belay-go/belay/examples/huts/adapter/outside"
 	"github.com/belay-go/belay/examples/huts/adapter/store"
 	"github.com/belay-go/belay/examples/huts/app"
+	"github.com/belay-go/belay/examples/huts/platform"
 	"github.com/belay-go/belay/examples/huts/service/booking"
 	"github.com/belay-go/belay/examples/huts/service/mail"
 	"github.com/belay-go/belay/examples/huts/service/trips"
@@ -36,7 +37,7 @@ type program struct {
 	mailer *mail.Service
 	bus    *bus.Bus
 
-	mux     *http.ServeMux
+	mux     *http.ServeMux // behind the guard
 	server  *http.Server
 	running sync.WaitGroup
 	stop    context.CancelFunc
@@ -61,7 +62,6 @@ func start(ctx context.Context, c config, only string) (_ *program, err error) {
 		return nil, fmt.Errorf("huts: %w", err)
 	}
 	p.URL = "http://" + l.Addr().String()
-	p.server = &http.Server{Handler: p.mux, ReadHeaderTimeout: 5 * time.Second}
 	p.closers = append(p.closers, func() error { return ignore(l.Close(), net.ErrClosed) })
 
 	if c.Data == "" {
@@ -75,6 +75,13 @@ func start(ctx context.Context, c config, only string) (_ *program, err error) {
 	if err := p.surround(&c); err != nil {
 		return nil, err
 	}
+	front := http.NewServeMux()
+	front.Handle("/", platform.NewGuard(platform.NewVerifier(c.TokenKey), c.Proxies...).Handler(p.mux))
+	if p.World != nil {
+		front.Handle("POST /token", platform.Local(p.World.Identity, c.Open))
+		front.Handle("POST /world/{system}", platform.Local(http.HandlerFunc(p.breakSystem), c.Open))
+	}
+	p.server = platform.NewServer(front)
 	if only != "trips" {
 		if p.bus, err = p.connect(ctx, c); err != nil {
 			return nil, err
@@ -94,7 +101,7 @@ func start(ctx context.Context, c config, only string) (_ *program, err error) {
 
 // surround starts the world that the config does not say is elsewhere.
 func (p *program) surround(c *config) error {
-	if c.Payment == "" || c.Weather == "" || c.MailServer == "" || len(c.Bulletins) == 0 {
+	if c.Payment == "" || c.Weather == "" || c.MailServer == "" || len(c.Bulletins) == 0 || c.TokenKey == nil {
 		w, err := world.New()
 		if err != nil {
 			return err
@@ -104,6 +111,9 @@ func (p *program) surround(c *config) error {
 		c.Payment = cmp.Or(c.Payment, w.Payment.URL)
 		c.Weather = cmp.Or(c.Weather, w.Weather.URL)
 		c.MailServer = cmp.Or(c.MailServer, w.Mail.URL)
+		if c.TokenKey == nil {
+			c.TokenKey = w.Identity.Key
+		}
 		if len(c.Bulletins) == 0 {
 			for _, b := range w.Bulletins {
 				c.Bulletins = append(c.Bulletins, b.URL)
@@ -125,7 +135,7 @@ func (p *program) booking(ctx context.Context, c config) (err error) {
 	if p.store, err = p.open(c, "booking.db"); err != nil {
 		return err
 	}
-	payment, err := outside.NewPayment(c.Payment, c.PaymentToken, connections())
+	payment, err := outside.NewPayment(c.Payment, c.PaymentToken.Reveal(), connections())
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/base64"
 	"io/fs"
 	"net/http"
 	"os"
@@ -20,13 +21,17 @@ import (
 
 const a1 = "/huts/planura/2027-07-31/bookings/a1"
 
-func running(t *testing.T) *program {
+// running starts the program, with a few settings changed.
+func running(t *testing.T, change ...func(*config)) *program {
 	t.Helper()
 	c, err := read(func(string) string { return "" })
 	if err != nil {
 		t.Fatal(err)
 	}
 	c.Addr, c.Data, c.Patience = "127.0.0.1:0", t.TempDir(), 0
+	for _, f := range change {
+		f(&c)
+	}
 	p, err := start(t.Context(), c, "")
 	if err != nil {
 		t.Fatal(err)
@@ -39,6 +44,19 @@ func running(t *testing.T) *program {
 		}
 	})
 	return p
+}
+
+// token returns one for a guest, or "" for nobody.
+func (p *program) token(guest string) string {
+	if guest == "" {
+		return ""
+	}
+	return p.World.Identity.Token(guest, "")
+}
+
+// tokenKey is the setting by which a process knows the tokens of a world.
+func tokenKey(w *world.World) string {
+	return "TOKEN_KEY=" + base64.StdEncoding.EncodeToString(w.Identity.Key)
 }
 
 // finished waits until every booking and mail is where it should be.
@@ -60,7 +78,7 @@ func finished(t *testing.T, p *program) result {
 func TestPaymentOutage(t *testing.T) {
 	p := running(t)
 	p.World.Payment.Break(world.Failing)
-	status, body := put(t.Context(), p.URL+a1, "ann", 2)
+	status, body := put(t.Context(), p.URL+a1, p.token("ann"), 2)
 	if status != http.StatusAccepted || !strings.Contains(body, "awaiting payment") {
 		t.Fatalf("%d %s, want it kept", status, body)
 	}
@@ -72,7 +90,7 @@ func TestPaymentOutage(t *testing.T) {
 	})
 	p.World.Payment.Break(world.Well)
 	eventually(t, func() string {
-		if s := get(t.Context(), p.URL+a1, "ann"); !strings.Contains(s, `"State":"paid"`) {
+		if s := get(t.Context(), p.URL+a1, p.token("ann")); !strings.Contains(s, `"State":"paid"`) {
 			return s
 		}
 		return ""
@@ -108,7 +126,7 @@ func TestOverHTTP(t *testing.T) {
 		{"DELETE", a1, "ann", 0, 200, `"State":`},
 		{"GET", "/huts/planura/2027-07-31", "", 0, 200, `"Free":20`},
 	} {
-		status, body := send(t.Context(), s.method, p.URL+s.path, s.guest, map[string]int{"Beds": s.beds})
+		status, body := send(t.Context(), s.method, p.URL+s.path, p.token(s.guest), map[string]int{"Beds": s.beds})
 		if status != s.want || !strings.Contains(string(body), s.says) {
 			t.Errorf("%s %s by %q: %d %s, want %d and %q", s.method, s.path, s.guest, status, body, s.want, s.says)
 		}
@@ -117,7 +135,7 @@ func TestOverHTTP(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	eventually(t, func() string {
-		if s := get(t.Context(), p.URL+"/bookings", "ann"); !strings.Contains(s, `"State":"settled"`) || strings.Contains(s, "broke") {
+		if s := get(t.Context(), p.URL+"/bookings", p.token("ann")); !strings.Contains(s, `"State":"settled"`) || strings.Contains(s, "broke") {
 			return s
 		}
 		return ""
@@ -127,12 +145,12 @@ func TestOverHTTP(t *testing.T) {
 // TestTrip asks all services at once.
 func TestTrip(t *testing.T) {
 	p := running(t)
-	if status, body := put(t.Context(), p.URL+a1, "ann", 2); status != http.StatusCreated {
+	if status, body := put(t.Context(), p.URL+a1, p.token("ann"), 2); status != http.StatusCreated {
 		t.Fatal(status, body)
 	}
 	finished(t, p)
 	query := `{trip(hut: "planura", date: "2027-07-31", booking: "a1") {hut {name free price} weather {stale} danger {region} told}}`
-	_, body := send(t.Context(), http.MethodPost, p.URL+"/graphql", "", map[string]string{"query": query})
+	_, body := send(t.Context(), http.MethodPost, p.URL+"/graphql", p.token("ann"), map[string]string{"query": query})
 	want := `{"data":{"trip":{"hut":{"name":"Planurahütte","free":18,"price":"CHF 42.50"},"weather":{"stale":false},"danger":{"region":"glarus"},"told":["awaiting payment","paid"]}}}`
 	if diff := cmp.Diff(want, strings.TrimSpace(string(body))); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -142,7 +160,7 @@ func TestTrip(t *testing.T) {
 // TestMailOnce: a change that is delivered again, by the relay or by the bus, is one mail.
 func TestMailOnce(t *testing.T) {
 	p := running(t)
-	if status, body := put(t.Context(), p.URL+a1, "ann", 2); status != http.StatusCreated {
+	if status, body := put(t.Context(), p.URL+a1, p.token("ann"), 2); status != http.StatusCreated {
 		t.Fatal(status, body)
 	}
 	finished(t, p)
@@ -184,11 +202,11 @@ func TestCrashAtEachStep(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer w.Close()
-			env := []string{"PAYMENT_URL=" + w.Payment.URL, "WEATHER_URL=" + w.Weather.URL, "MAILSERVER_URL=" + w.Mail.URL, "BULLETIN_URLS=" + w.Bulletins[0].URL}
+			env := []string{"PAYMENT_URL=" + w.Payment.URL, "WEATHER_URL=" + w.Weather.URL, "MAILSERVER_URL=" + w.Mail.URL, "BULLETIN_URLS=" + w.Bulletins[0].URL, tokenKey(w)}
 			data := t.TempDir()
 			dies := begin(t, []string{"-data", data}, append(env, "HUTS_DIES_AT="+step)...)
-			put(t.Context(), dies.URL+a1, "ann", 2)
-			send(t.Context(), http.MethodDelete, dies.URL+a1, "ann", nil)
+			put(t.Context(), dies.URL+a1, w.Identity.Token("ann", ""), 2)
+			send(t.Context(), http.MethodDelete, dies.URL+a1, w.Identity.Token("ann", ""), nil)
 			err = dies.cmd.Wait()
 			if dies.cmd.ProcessState.ExitCode() != 3 {
 				t.Fatalf("did not die at its step: %v\n%s", err, (*output)(dies))
@@ -277,16 +295,16 @@ func TestThreeProcesses(t *testing.T) {
 	}
 	defer w.Close()
 	env := []string{"NATS_URL=" + nats(t), "PAYMENT_URL=" + w.Payment.URL, "WEATHER_URL=" + w.Weather.URL, "MAILSERVER_URL=" + w.Mail.URL,
-		"BULLETIN_URLS=" + w.Bulletins[0].URL + "," + w.Bulletins[1].URL}
+		"BULLETIN_URLS=" + w.Bulletins[0].URL + "," + w.Bulletins[1].URL, tokenKey(w)}
 	booking := begin(t, []string{"-only", "booking"}, env...)
-	if status, body := put(t.Context(), booking.URL+a1, "ann", 2); status != http.StatusCreated {
+	if status, body := put(t.Context(), booking.URL+a1, w.Identity.Token("ann", ""), 2); status != http.StatusCreated {
 		t.Fatal(status, body)
 	}
 	data := t.TempDir()
 	mail := begin(t, []string{"-only", "mail", "-data", data}, env...)
 	trips := begin(t, []string{"-only", "trips"}, append(env, "BOOKING_URL="+booking.URL, "MAIL_URL="+mail.URL)...)
 	told := func() string {
-		_, body := send(t.Context(), http.MethodPost, trips.URL+"/graphql", "",
+		_, body := send(t.Context(), http.MethodPost, trips.URL+"/graphql", w.Identity.Token("ann", ""),
 			map[string]string{"query": `{trip(hut: "planura", date: "2027-07-31", booking: "a1") {hut {free} danger {level} told}}`})
 		return strings.TrimSpace(string(body))
 	}
@@ -302,13 +320,13 @@ func TestThreeProcesses(t *testing.T) {
 	expect(`"free":18.*"level":[1-5].*"told":\["awaiting payment","paid"\]`)
 
 	mail.stop(t)
-	if status, body := send(t.Context(), http.MethodDelete, booking.URL+a1, "ann", nil); status != http.StatusOK {
+	if status, body := send(t.Context(), http.MethodDelete, booking.URL+a1, w.Identity.Token("ann", ""), nil); status != http.StatusOK {
 		t.Fatal(status, string(body))
 	}
 	expect(`"path":\["trip","told"\].*"free":20.*"told":null`)
 	mail = begin(t, []string{"-only", "mail", "-data", data}, env...)
 	eventually(t, func() string {
-		if s := get(t.Context(), mail.URL+"/told/planura/2027-07-31/a1", ""); !strings.Contains(s, "released") {
+		if s := get(t.Context(), mail.URL+"/told/planura/2027-07-31/a1", w.Identity.Token("ann", "")); !strings.Contains(s, "released") {
 			return s
 		}
 		return ""
@@ -398,9 +416,10 @@ func TestDemo(t *testing.T) {
 // TestConfigSaysAllFaults: everything that is wrong with the environment is said at once.
 func TestConfigSaysAllFaults(t *testing.T) {
 	_, err := read(func(name string) string {
-		return map[string]string{"NATS_URL": "localhost", "PAYMENT_URL": "::", "BULLETIN_URLS": "http://one,two"}[name]
+		return map[string]string{"NATS_URL": "localhost", "PAYMENT_URL": "::", "BULLETIN_URLS": "http://one,two",
+			"TOKEN_KEY": "c2hvcnQ=", "TRUSTED_PROXIES": "10.0.0.1", "HUTS_OPEN": "maybe"}[name]
 	})
-	for _, name := range []string{"NATS_URL", "PAYMENT_URL", "BULLETIN_URLS"} {
+	for _, name := range []string{"NATS_URL", "PAYMENT_URL", "BULLETIN_URLS", "TOKEN_KEY", "TRUSTED_PROXIES", "HUTS_OPEN"} {
 		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%v says nothing of %s", err, name)
 		}

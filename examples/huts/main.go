@@ -76,16 +76,17 @@ func run(ctx context.Context, args []string, getenv func(string) string, out io.
 
 // tell says what to try.
 func tell(out io.Writer, p *program) {
-	fmt.Fprintf(out, `The huts are open at %[1]s (Ctrl-C ends). Try
-
-  curl %[1]s/huts/planura/2027-07-31
-  curl -X PUT -H 'Guest: ann' -d '{"Beds": 2}' %[1]s/huts/planura/2027-07-31/bookings/a1
-  curl -d '{"query": "{ trip(hut: \"planura\", date: \"2027-07-31\", booking: \"a1\") { hut { name free } weather { sky stale } danger { level } told } }"}' %[1]s/graphql
+	fmt.Fprintf(out, "The huts are open at %s (Ctrl-C ends). Try\n\n", p.URL)
+	if p.World != nil {
+		fmt.Fprintf(out, "  TOKEN=$(curl -s -d name=ann %s/token)\n", p.URL)
+	}
+	fmt.Fprintf(out, `  curl %[1]s/huts/planura/2027-07-31
+  curl -X PUT -H "Authorization: Bearer $TOKEN" -d '{"Beds": 2}' %[1]s/huts/planura/2027-07-31/bookings/a1
+  curl -H "Authorization: Bearer $TOKEN" -d '{"query": "{ trip(hut: \"planura\", date: \"2027-07-31\", booking: \"a1\") { hut { name free } weather { sky stale } danger { level } told } }"}' %[1]s/graphql
 `, p.URL)
 	if p.World == nil {
 		return
 	}
-	p.mux.HandleFunc("POST /world/{system}", p.breakSystem)
 	fmt.Fprintf(out, `
 and break the systems outside: slow, failing, hanging, cutting, limited, or well again
 

@@ -132,7 +132,7 @@ func (m *machine) relay(ctx context.Context) error {
 // deliver hands a message to the mail service: any that there is, as often as it likes.
 func (m *machine) deliver(ctx context.Context, c app.Change) error {
 	seen, err := m.inbox.Received(ctx, "mail", c.ID)
-	if err != nil || len(seen) > 0 {
+	if err != nil || seen {
 		return err
 	}
 	if c.Booking.State != domain.Over {
@@ -194,7 +194,7 @@ func (m *machine) run(seed int) bool {
 		case 0, 1:
 			bookings.Book(ctx, app.Order{Ref: at, Guest: guest, Beds: 1 + m.random.IntN(3)})
 		case 2:
-			bookings.Cancel(ctx, at, guest)
+			bookings.Cancel(ctx, at, app.Person{Name: guest})
 		case 3:
 			m.proceed(ctx, bookings)
 		case 4:

@@ -4,9 +4,11 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/belay-go/belay/examples/huts/domain"
@@ -73,15 +75,50 @@ func (b *Bookings) Release(ctx context.Context, at Ref, why domain.Why) (domain.
 	})
 }
 
-// Cancel is what a guest does: it frees the beds of his own booking. That of another
-// guest does not exist for him.
-func (b *Bookings) Cancel(ctx context.Context, at Ref, guest string) (domain.Booking, error) {
+// Cancel frees the beds of a booking, for its guest or for the warden of the hut.
+func (b *Bookings) Cancel(ctx context.Context, at Ref, by Person) (domain.Booking, error) {
 	return b.change(ctx, at, func(n *domain.Night) ([]domain.Event, error) {
-		if booking, err := n.Booking(at.Booking); err == nil && booking.Guest != guest {
-			return nil, fmt.Errorf("%w: no booking %q of this guest", domain.ErrNotFound, at.Booking)
+		booking, err := by.find(n, at.Booking)
+		if err != nil {
+			return nil, err
 		}
-		return n.Release(at.Booking, domain.Cancelled)
+		why := domain.Cancelled
+		if booking.Guest != by.Name {
+			why = domain.Withdrawn
+		}
+		return n.Release(at.Booking, why)
 	})
+}
+
+// Find returns a booking as it is now, if it exists for the person.
+func (b *Bookings) Find(ctx context.Context, at Ref, by Person) (domain.Booking, error) {
+	n, err := b.nights.Load(ctx, at.Hut, at.Date)
+	if err != nil {
+		return domain.Booking{}, err
+	}
+	return by.find(n, at.Booking)
+}
+
+// Arrivals returns the bookings that hold beds on a night, by guest. They are for the
+// warden of the hut, and [ErrForbidden] for all others.
+func (b *Bookings) Arrivals(ctx context.Context, hut domain.HutID, date domain.Date, by Person) ([]domain.Booking, error) {
+	n, err := b.nights.Load(ctx, hut, date)
+	if err != nil {
+		return nil, err
+	}
+	if by.Warden != hut {
+		return nil, fmt.Errorf("%w: the arrivals at %s are for its warden", ErrForbidden, hut)
+	}
+	found := []domain.Booking{}
+	for booking := range n.Bookings() {
+		if booking.State == domain.AwaitingPayment || booking.State == domain.Paid {
+			found = append(found, booking)
+		}
+	}
+	slices.SortFunc(found, func(x, y domain.Booking) int {
+		return cmp.Or(cmp.Compare(x.Guest, y.Guest), cmp.Compare(x.ID, y.ID))
+	})
+	return found, nil
 }
 
 // change asks a night what a command does to it, and saves the answer. When another

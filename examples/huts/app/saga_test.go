@@ -117,10 +117,10 @@ func TestBook(t *testing.T) {
 	if bank.balance(ref("a")) != 1 || bank.balance(ref("b")) != 0 {
 		t.Error("charged:", bank.charged)
 	}
-	if _, err := bookings.Cancel(t.Context(), ref("a"), "bob"); !errors.Is(err, domain.ErrNotFound) {
+	if _, err := bookings.Cancel(t.Context(), ref("a"), app.Person{Name: "bob"}); !errors.Is(err, domain.ErrNotFound) {
 		t.Errorf("another guest cancels: %v", err)
 	}
-	if b, err := bookings.Cancel(t.Context(), ref("a"), "ann"); err != nil || b.State != domain.Freed {
+	if b, err := bookings.Cancel(t.Context(), ref("a"), app.Person{Name: "ann"}); err != nil || b.State != domain.Freed {
 		t.Error(b, err)
 	}
 	if err := bookings.Proceed(t.Context(), all{ref("a")}, time.Now()); err != nil {
@@ -222,7 +222,7 @@ func TestCancelWhileCharged(t *testing.T) {
 					return nil
 				}
 				cancelled = true
-				_, err := bookings.Cancel(t.Context(), ref("a"), "ann")
+				_, err := bookings.Cancel(t.Context(), ref("a"), app.Person{Name: "ann"})
 				return err
 			}
 			if when == "before" {

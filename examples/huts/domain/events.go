@@ -43,6 +43,7 @@ type Why string
 
 const (
 	Cancelled Why = "cancelled by the guest"
+	Withdrawn Why = "cancelled by the hut"
 	Declined  Why = "payment declined"
 	Undone    Why = "booking did not come about"
 )

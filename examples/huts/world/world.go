@@ -2,8 +2,8 @@
 // what never fails.
 
 // Package world simulates the systems of others that the huts depend on: a payment
-// provider, a weather service, three mirrors of the avalanche bulletin, and mail. Each
-// can be broken in the ways such systems break, and remembers what was asked of it.
+// provider, a weather service, three mirrors of the avalanche bulletin, mail, and an
+// identity provider. Each can be broken in the ways such systems break, and remembers what was asked of it.
 package world
 
 import (
@@ -120,6 +120,7 @@ type World struct {
 	Weather   *System
 	Bulletins []*System
 	Mail      *Mail
+	Identity  *Identity
 }
 
 // New returns a world that listens on loopback.
@@ -135,7 +136,7 @@ func New() (*World, error) {
 
 // Silent returns a world that listens nowhere.
 func Silent() *World {
-	w := &World{Payment: newPayment(), Weather: newSystem("weather", weather()), Mail: newMail()}
+	w := &World{Payment: newPayment(), Weather: newSystem("weather", weather()), Mail: newMail(), Identity: newIdentity()}
 	for i := range 3 {
 		w.Bulletins = append(w.Bulletins, newSystem(fmt.Sprint("bulletin ", i+1), bulletin()))
 	}
@@ -144,7 +145,7 @@ func Silent() *World {
 
 // Systems returns all systems.
 func (w *World) Systems() []*System {
-	return append([]*System{w.Payment.System, w.Weather, w.Mail.System}, w.Bulletins...)
+	return append([]*System{w.Payment.System, w.Weather, w.Mail.System, w.Identity.System}, w.Bulletins...)
 }
 
 // Close stops all systems.

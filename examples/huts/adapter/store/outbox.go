@@ -8,6 +8,7 @@ import (
 	"database/sql"
 
 	"github.com/belay-go/belay/examples/huts/app"
+	"github.com/belay-go/belay/examples/huts/domain"
 )
 
 // Unpublished returns at most limit events that have not been published, oldest first.
@@ -41,22 +42,10 @@ func (s *Store) Published(ctx context.Context, position int64) error {
 	return err
 }
 
-// Received returns the messages of a consumer whose names begin with prefix.
-func (s *Store) Received(ctx context.Context, consumer, prefix string) ([]string, error) {
-	rows, err := s.db.QueryContext(ctx, `SELECT message FROM inbox WHERE consumer = ? AND substr(message, 1, length(?2)) = ?2 ORDER BY message`, consumer, prefix)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var found []string
-	for rows.Next() {
-		var m string
-		if err := rows.Scan(&m); err != nil {
-			return nil, err
-		}
-		found = append(found, m)
-	}
-	return found, rows.Err()
+// Received tells whether a consumer has received a message.
+func (s *Store) Received(ctx context.Context, consumer, message string) (found bool, err error) {
+	err = s.db.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM inbox WHERE consumer = ? AND message = ?)`, consumer, message).Scan(&found)
+	return found, err
 }
 
 // Once runs f for a message, unless consumer has received it before, and remembers it
@@ -73,4 +62,30 @@ func (s *Store) Once(ctx context.Context, consumer, message string, f func(tx *s
 		}
 		return f(tx)
 	})
+}
+
+// Tell notes in a transaction of [Store.Once] that a guest has been told of a change.
+func Tell(ctx context.Context, tx *sql.Tx, c app.Change) error {
+	b := c.Booking
+	_, err := tx.ExecContext(ctx, `INSERT INTO told (hut, date, id, state, guest) VALUES (?, ?, ?, ?, ?)`, b.Hut, b.Date, b.ID, b.State, b.Guest)
+	return err
+}
+
+// Told returns the bookings that at means, as their guests have been told of them: only
+// their names, their guests and their states are known here.
+func (s *Store) Told(ctx context.Context, at app.Ref) ([]domain.Booking, error) {
+	rows, err := s.db.QueryContext(ctx, `SELECT guest, state FROM told WHERE hut = ? AND date = ? AND id = ? ORDER BY state`, at.Hut, at.Date, at.Booking)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var found []domain.Booking
+	for rows.Next() {
+		b := domain.Booking{Hut: at.Hut, Date: at.Date, ID: at.Booking}
+		if err := rows.Scan(&b.Guest, &b.State); err != nil {
+			return nil, err
+		}
+		found = append(found, b)
+	}
+	return found, rows.Err()
 }

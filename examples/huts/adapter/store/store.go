@@ -56,6 +56,14 @@ CREATE TABLE IF NOT EXISTS bookings (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS bookings_by_state ON bookings (state);
 CREATE INDEX IF NOT EXISTS bookings_by_guest ON bookings (guest);
+CREATE TABLE IF NOT EXISTS told (
+	hut   TEXT NOT NULL,
+	date  TEXT NOT NULL,
+	id    TEXT NOT NULL,
+	state TEXT NOT NULL,
+	guest TEXT NOT NULL,
+	PRIMARY KEY (hut, date, id, state)
+) WITHOUT ROWID;
 `
 
 // A Store is an event log and what hangs on it. It is safe for concurrent use, by

@@ -10,10 +10,11 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
-	"strings"
 
 	"github.com/belay-go/belay/examples/huts/adapter/store"
 	"github.com/belay-go/belay/examples/huts/app"
+	"github.com/belay-go/belay/examples/huts/domain"
+	"github.com/belay-go/belay/examples/huts/platform"
 )
 
 // Service is the mail service. All fields must be set.
@@ -28,29 +29,38 @@ const consumer = "mail"
 // and remembering, it sends the same Message-ID again, which the mail server knows.
 func (s *Service) Handle(ctx context.Context, c app.Change) error {
 	received, err := s.Store.Received(ctx, consumer, c.ID)
-	if err != nil || len(received) > 0 {
+	if err != nil || received {
 		return err
 	}
 	if err := s.Send(ctx, c); err != nil {
 		return err
 	}
-	return s.Store.Once(ctx, consumer, c.ID, func(*sql.Tx) error { return nil })
+	return s.Store.Once(ctx, consumer, c.ID, func(tx *sql.Tx) error { return store.Tell(ctx, tx, c) })
 }
 
-// Handler tells which states of a booking its guest has been told of.
+// Handler tells which states of a booking its guest has been told of. Of a booking that
+// is another's nobody has been told anything.
 func (s *Service) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /told/{hut}/{date}/{id}", func(w http.ResponseWriter, r *http.Request) {
-		prefix := strings.Join([]string{r.PathValue("hut"), r.PathValue("date"), r.PathValue("id"), ""}, "/")
-		received, err := s.Store.Received(r.Context(), consumer, prefix)
-		if err != nil {
-			slog.ErrorContext(r.Context(), "mail: failed", "err", err)
-			http.Error(w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
+		by, ok := platform.Who(r.Context())
+		if !ok {
+			platform.Refuse(w, platform.Problem{Status: http.StatusUnauthorized})
 			return
 		}
-		states := []string{}
-		for _, m := range received {
-			states = append(states, strings.TrimPrefix(m, prefix))
+		told, err := s.Store.Told(r.Context(), app.Ref{
+			Hut: domain.HutID(r.PathValue("hut")), Date: domain.Date(r.PathValue("date")), Booking: domain.BookingID(r.PathValue("id")),
+		})
+		if err != nil {
+			slog.ErrorContext(r.Context(), "mail: failed", "err", err)
+			platform.Refuse(w, platform.Problem{Status: http.StatusInternalServerError})
+			return
+		}
+		states := []domain.State{}
+		for _, b := range told {
+			if by.May(b) {
+				states = append(states, b.State)
+			}
 		}
 		w.Header().Set("Content-Type", "application/json")
 		json.NewEncoder(w).Encode(states)

@@ -6,7 +6,9 @@ package trips
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 
 	"github.com/belay-go/belay/examples/huts/adapter/outside"
@@ -82,9 +84,29 @@ func (q *query) Trip(ctx context.Context, args struct {
 	}
 	t, err := q.trip.Call(ctx, ask)
 	if err != nil {
-		return nil, fmt.Errorf("the hut cannot be asked: %w", err)
+		return nil, said(ctx, "hut", err)
 	}
 	return &trip{t}, nil
+}
+
+// said returns what a guest may learn of an error: its kind. Its text names systems and
+// addresses behind us, and is for the log.
+func said(ctx context.Context, part string, err error) error {
+	if err == nil {
+		return nil
+	}
+	slog.DebugContext(ctx, "trips: an answer is missing", "part", part, "err", err)
+	status, ok := errors.AsType[interface {
+		error
+		HTTPStatusCode() int
+	}](err)
+	switch {
+	case ok && status.HTTPStatusCode() == http.StatusNotFound:
+		return fmt.Errorf("%s: not found", part)
+	case ok && status.HTTPStatusCode() == http.StatusUnauthorized:
+		return fmt.Errorf("%s: only for guests who say who they are", part)
+	}
+	return fmt.Errorf("%s: not available now", part)
 }
 
 // trip resolves the fields of a Trip. What is missing is null, with the reason in the
@@ -93,23 +115,23 @@ type trip struct{ Trip }
 
 func (t *trip) Hut() hut { return hut{t.Trip} }
 
-func (t *trip) Weather() (*weather, error) {
+func (t *trip) Weather(ctx context.Context) (*weather, error) {
 	if t.Trip.Weather == nil {
-		return nil, t.Missing["weather"]
+		return nil, said(ctx, "weather", t.Missing["weather"])
 	}
 	return &weather{*t.Trip.Weather}, nil
 }
 
-func (t *trip) Danger() (*danger, error) {
+func (t *trip) Danger(ctx context.Context) (*danger, error) {
 	if t.Trip.Danger == nil {
-		return nil, t.Missing["danger"]
+		return nil, said(ctx, "danger", t.Missing["danger"])
 	}
 	return &danger{*t.Trip.Danger}, nil
 }
 
-func (t *trip) Told() (*[]string, error) {
+func (t *trip) Told(ctx context.Context) (*[]string, error) {
 	if t.Trip.Told == nil {
-		return nil, t.Missing["told"]
+		return nil, said(ctx, "told", t.Missing["told"])
 	}
 	return &t.Trip.Told, nil
 }

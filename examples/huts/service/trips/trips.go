@@ -12,6 +12,7 @@ import (
 	"github.com/belay-go/belay/breaker"
 	"github.com/belay-go/belay/examples/huts/adapter/outside"
 	"github.com/belay-go/belay/examples/huts/domain"
+	"github.com/belay-go/belay/examples/huts/platform"
 	"github.com/belay-go/belay/examples/huts/service/booking"
 	"github.com/belay-go/belay/facade"
 	"github.com/belay-go/belay/gateway"
@@ -86,11 +87,11 @@ func New(s Sources) (*facade.Facade[Question, Trip], error) {
 }
 
 // Inside returns the sources Night and Told: our own services, asked over HTTP at their
-// URLs.
+// URLs for whoever asks us.
 func Inside(bookingURL, mailURL string) (night func(context.Context, At) (booking.Night, error), told func(context.Context, Question) ([]string, error), err error) {
 	client := func(name, url string) (*gateway.Gateway, error) {
 		return gateway.New(gateway.Config{
-			Name: name, BaseURL: url, Timeout: 900 * time.Millisecond,
+			Name: name, BaseURL: url, Timeout: 900 * time.Millisecond, Auth: platform.Forward{},
 			Transport: &retry.Transport{
 				Policy: retry.New(retry.Config{Name: name, AttemptTimeout: 400 * time.Millisecond}),
 				Base:   &breaker.Transport{Breaker: breaker.New(breaker.Config{Name: name})},

@@ -14,6 +14,7 @@ import (
 	"github.com/belay-go/belay/examples/huts/adapter/outside"
 	"github.com/belay-go/belay/examples/huts/domain"
 	"github.com/belay-go/belay/examples/huts/service/booking"
+	"github.com/belay-go/belay/gateway"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -87,20 +88,20 @@ func TestTrip(t *testing.T) {
 }
 
 // TestTripWithoutWeather: a trip comes without what cannot be had, and says under its
-// path why; without the hut it does not come.
+// path so, but not what stands behind; without the hut it does not come.
 func TestTripWithoutWeather(t *testing.T) {
-	s := &sources{down: map[string]error{"weather": errors.New("the weather service is down"), "told": errors.New("no mail")}}
+	s := &sources{down: map[string]error{"weather": errors.New("dial tcp 10.0.0.7:443: refused"), "told": errors.New("no mail")}}
 	data, errs := ask(t, s.handler(t), everything)
 	want := `{"trip":{"hut":{"name":"Planurahütte","free":7,"price":"CHF 42.50"},"weather":null,"danger":{"region":"glarus","level":3},"told":null}}`
 	if diff := cmp.Diff(want, data); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(map[string]string{"trip.weather": "the weather service is down", "trip.told": "no mail"}, errs); diff != "" {
+	if diff := cmp.Diff(map[string]string{"trip.weather": "weather: not available now", "trip.told": "told: not available now"}, errs); diff != "" {
 		t.Errorf("errors (-want +got):\n%s", diff)
 	}
-	s.down = map[string]error{"hut": errors.New("no such hut")}
+	s.down = map[string]error{"hut": &gateway.Error{Status: http.StatusNotFound}}
 	data, errs = ask(t, s.handler(t), everything)
-	if data != "" && data != "null" || !strings.Contains(errs["trip"], "no such hut") {
+	if data != "" && data != "null" || !strings.Contains(errs["trip"], "not found") {
 		t.Errorf("%s, %v", data, errs)
 	}
 }
