@@ -3,6 +3,7 @@ package ratelimit
 import (
 	"context"
 	"math"
+	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -156,6 +157,54 @@ func TestKeyedStats(t *testing.T) {
 	})
 }
 
+// Counts are exact however often keys make room for others, and never fall.
+func TestKeyedCountsAreExact(t *testing.T) {
+	k := NewKeyed(KeyedConfig[int]{Rate: 1000, Burst: 2, MaxKeys: 64, Queue: 4})
+	var calls, refused atomic.Uint64
+	var stop atomic.Bool
+	var others, wg sync.WaitGroup
+	others.Go(func() {
+		var last KeyedStats
+		for i := 0; !stop.Load(); i++ {
+			s := k.Stats()
+			if s.Calls < last.Calls || s.Refused < last.Refused || s.Waited < last.Waited || s.Evicted < last.Evicted || s.Waited > s.Calls {
+				t.Errorf("%+v after %+v", s, last)
+			}
+			last = s
+			k.Delete(i % 200)
+		}
+	})
+	for g := range 4 {
+		wg.Go(func() {
+			for i := range 3000 {
+				key := (i*7 + g) % 200
+				var ok bool
+				switch i % 10 {
+				case 0:
+					ok = k.Take(key, 1+i%3).OK
+				case 1:
+					ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i%3)*time.Millisecond)
+					ok = k.Wait(ctx, key%5) == nil
+					cancel()
+				default:
+					ok = k.Allow(key)
+				}
+				if ok {
+					calls.Add(1)
+				} else {
+					refused.Add(1)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	stop.Store(true)
+	others.Wait()
+	if s := k.Stats(); s.Calls != calls.Load() || s.Refused != refused.Load() || s.Waiting != 0 {
+		t.Errorf("%+v, want %d calls and %d refused", s, calls.Load(), refused.Load())
+	}
+}
+
 func TestKeyedLabels(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var got []string
@@ -210,6 +259,65 @@ func TestBulkheadStats(t *testing.T) {
 		wg.Wait()
 		check("one has waited", BulkheadStats{Calls: 3, Waited: 1, Refused: 5})
 	})
+}
+
+// Counts are exact however often the limit changes under the calls, and never fall.
+func TestBulkheadCountsAreExact(t *testing.T) {
+	b := NewBulkhead(BulkheadConfig{Limit: 3, Queue: 2})
+	var calls, refused atomic.Uint64
+	var stop atomic.Bool
+	var others, wg sync.WaitGroup
+	others.Go(func() {
+		var last BulkheadStats
+		for i := 0; !stop.Load(); i++ {
+			s := b.Stats()
+			if s.Calls < last.Calls || s.Refused < last.Refused || s.Waited < last.Waited || s.Waited > s.Calls {
+				t.Errorf("%+v after %+v", s, last)
+			}
+			last = s
+			b.SetLimit(2 + i%3)
+			runtime.Gosched()
+		}
+	})
+	for g := range 4 {
+		wg.Go(func() {
+			for i := range 5000 {
+				var p Permit
+				var err error
+				switch (i + g) % 4 {
+				case 0:
+					p, err = b.Allow()
+				case 1:
+					p, err = b.AllowN(2)
+				case 2:
+					p, err = b.Acquire(t.Context())
+				case 3:
+					ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i%3)*100*time.Microsecond)
+					p, err = b.AcquireN(ctx, 2)
+					cancel()
+				}
+				if err != nil {
+					refused.Add(1)
+					continue
+				}
+				calls.Add(1)
+				if i%5 == 0 {
+					runtime.Gosched()
+				}
+				p.Done()
+			}
+		})
+	}
+	wg.Wait()
+	stop.Store(true)
+	others.Wait()
+	s := b.Stats()
+	if s.Calls != calls.Load() || s.Refused != refused.Load() || s.InUse != 0 || s.Waiting != 0 {
+		t.Errorf("%+v, want %d calls and %d refused", s, calls.Load(), refused.Load())
+	}
+	if s.Refused == 0 || s.Waited == 0 {
+		t.Errorf("nothing has happened: %+v", s)
+	}
 }
 
 // The number of calls goes on when it has filled the word that it shares with the places.
