@@ -387,7 +387,7 @@ func TestStaticStartsNothing(t *testing.T) {
 }
 
 func TestInvalid(t *testing.T) {
-	err := loadbalance.Config{Decay: -1, CheckPasses: -1, MaxInFlight: -1, MaxEjected: 2, Panic: 1.5, EjectFor: time.Hour, MaxEjectFor: 1}.Validate()
+	err := loadbalance.Config{Decay: -1, CheckPasses: -1, MaxInFlight: 1_000_001, MaxEjected: 2, Panic: 1.5, EjectFor: time.Hour, MaxEjectFor: 1}.Validate()
 	if errs, ok := err.(interface{ Unwrap() []error }); !ok || len(errs.Unwrap()) != 6 {
 		t.Errorf("%v", err)
 	}

@@ -18,6 +18,9 @@ import (
 // is set; otherwise the panic ends the program, as that of any goroutine.
 func (b *Balancer[T]) Check(check func(context.Context, T) error) {
 	c := &b.core
+	if c.ready == nil {
+		panic("loadbalance: Check: " + notMade)
+	}
 	defer c.deliver()
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -225,6 +225,9 @@ func (c *core) giveBack(ctx context.Context, n *node, start int64) {
 
 // wait returns the snapshot, and waits for the first one.
 func (c *core) wait(ctx context.Context) (*snapshot, error) {
+	if c.ready == nil {
+		return nil, &Error{Err: ErrNoEndpoints, Cause: errNotMade}
+	}
 	if err := ctx.Err(); err != nil {
 		return nil, &Error{Name: c.cfg.Name, Err: err, Cause: context.Cause(ctx)}
 	}

@@ -18,8 +18,8 @@ type Config struct {
 	// Decay is how fast estimates are forgotten: after this time a third is left.
 	// 0 means 10 seconds.
 	Decay time.Duration
-	// MaxInFlight is the number of calls that may be in flight to one endpoint.
-	// 0 means any number.
+	// MaxInFlight is the number of calls that may be in flight to one endpoint, at most
+	// 1,000,000. 0 means no limit.
 	MaxInFlight int
 
 	// EjectAfter is the number of failures in a row that ejects an endpoint.
@@ -79,6 +79,9 @@ type Config struct {
 	Observe func(context.Context, Event) `json:"-"`
 }
 
+// maxInFlight is how many calls fit into the word that counts them, with some to spare.
+const maxInFlight = 1_000_000
+
 // Validate reports everything that is wrong with c, or nil.
 func (c Config) Validate() error {
 	var errs []error
@@ -101,8 +104,8 @@ func (c Config) Validate() error {
 			errs = append(errs, fmt.Errorf("loadbalance: Config.%s is %d, want 1 or more, or 0 for the default", f.name, f.n))
 		}
 	}
-	if c.MaxInFlight < 0 {
-		errs = append(errs, fmt.Errorf("loadbalance: Config.MaxInFlight is %d, want 1 or more, or 0 for no limit", c.MaxInFlight))
+	if c.MaxInFlight < 0 || c.MaxInFlight > maxInFlight {
+		errs = append(errs, fmt.Errorf("loadbalance: Config.MaxInFlight is %d, want 1 to %d, or 0 for no limit", c.MaxInFlight, maxInFlight))
 	}
 	if !(c.MaxEjected >= 0 && c.MaxEjected <= 1) {
 		errs = append(errs, fmt.Errorf("loadbalance: Config.MaxEjected is %v, want more than 0 and at most 1, or 0 for the default", c.MaxEjected))

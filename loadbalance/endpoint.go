@@ -19,7 +19,7 @@ type Endpoint[T any] struct {
 	// Value is what the call needs: a *url.URL, a connection, a name.
 	Value T
 	// Weight is its share relative to the others, for the policies that use weights.
-	// 0 means 1.
+	// 0 means 1; at most 3.4e38.
 	Weight float64
 }
 

@@ -22,8 +22,12 @@ var (
 // the endpoint.
 var (
 	ErrDuplicateKey = errors.New("loadbalance: two endpoints have the same key")
-	ErrBadWeight    = errors.New("loadbalance: the weight of an endpoint is not a number, or not one above 0")
+	ErrBadWeight    = errors.New("loadbalance: the weight of an endpoint is not a number, or not one from above 0 to 3.4e38")
 )
+
+const notMade = "a Balancer that was not made by New"
+
+var errNotMade = errors.New(notMade)
 
 // Error is a refusal: no endpoint was picked, and nothing was sent.
 type Error struct {

@@ -202,7 +202,10 @@ func (c *core) ejectAgainLocked(ctx context.Context, n *node, why string) {
 	if h.out == Healthy && c.now()-h.backAt >= int64(h.outFor) {
 		h.streak = 0
 	}
-	d := min(c.cfg.EjectFor<<min(h.streak, 16), c.cfg.MaxEjectFor)
+	d := c.cfg.MaxEjectFor
+	if n := min(h.streak, 62); c.cfg.EjectFor <= d>>n {
+		d = c.cfg.EjectFor << n
+	}
 	h.streak++
 	h.ejected++
 	c.ejected++

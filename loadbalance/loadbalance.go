@@ -86,7 +86,8 @@ import (
 )
 
 // A Balancer spreads calls over the endpoints of one service. It is safe for
-// concurrent use. Make it with [New] or [Hosts]. It has goroutines for its source,
+// concurrent use. Make it with [New] or [Hosts]; all picks of one that is not are refused.
+// It has goroutines for its source,
 // unless that is [Static] or [URLs], and for each endpoint that is checked
 // ([Balancer.Check]). Only then it needs a Close.
 //
@@ -219,6 +220,9 @@ func Wrap[T, In, R any](b *Balancer[T], fn func(context.Context, T, In) (R, erro
 // Calls in flight go on. It returns nil.
 func (b *Balancer[T]) Close() error {
 	c := &b.core
+	if c.cancel == nil {
+		return nil // it was not made by New
+	}
 	c.cancel()
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -3,7 +3,8 @@ package loadbalance
 import "context"
 
 // A Pick is an endpoint that was picked, and a call in flight to it until
-// [Pick.Done]. It must not be copied, which go vet reports.
+// [Pick.Done]. The zero Pick is of nothing, and its methods do nothing. A Pick must not be
+// copied, which go vet reports, and is not safe for concurrent use.
 type Pick[T any] struct {
 	_        noCopy
 	call     call
@@ -49,7 +50,9 @@ func (p *Pick[T]) Value() (v T) {
 // first Answered counts.
 func (p *Pick[T]) Answered(r Result) { p.call.answer(context.Background(), &r) }
 
-// Done ends the call and says what it came to. Only the first Done counts. A Pick
+// Done ends the call and says what it came to. Only the first Done on a variable counts;
+// one on a copy as well is a mistake, and panics if no other call is in flight to the
+// endpoint. A Pick
 // without a Done is in flight for ever; defer a Done(Result{Outcome: Failure}) against
 // panics.
 func (p *Pick[T]) Done(r Result) { p.call.done(context.Background(), &r) }

@@ -2,6 +2,7 @@ package loadbalance
 
 import (
 	"context"
+	"math"
 	"slices"
 	"time"
 )
@@ -19,7 +20,7 @@ func (r ramp) lasts() bool { return r.node.health.until.Load() == r.until && r.n
 // one timer.
 func (c *core) rampLocked(ctx context.Context, n *node, now int64, why string) {
 	if c.cfg.SlowStart > 0 {
-		until := now + int64(c.cfg.SlowStart)
+		until := now + min(int64(c.cfg.SlowStart), math.MaxInt64/2)
 		n.health.from.Store(now)
 		n.health.until.Store(until)
 		c.ramps = append(c.ramps, ramp{n, until})

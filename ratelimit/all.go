@@ -12,12 +12,17 @@ import (
 // second and one per minute. It takes a token of each at one moment, or of none, and
 // so spends nothing while it waits. Its Wait has the errors of [Limiter.Wait].
 //
+// All panics if a limiter was not made by [New]; a nil one has no limit.
+//
 // Calls that wait here have a queue of their own, of 1024 at most. They hold no place in
 // the queues of the single limiters, so that a limit that is used up does not delay calls
 // that only the others apply to. Calls that wait for a single limiter come first.
 func All(limiters ...*Limiter) Waiter {
 	a := &all{line: line{places: 1024}}
 	for _, l := range limiters {
+		if l != nil {
+			l.current()
+		}
 		if l != nil && !slices.Contains(a.limiters, l) {
 			a.limiters = append(a.limiters, l)
 		}

@@ -73,6 +73,15 @@ type bucket struct {
 // comes late is counted by the limiter.
 const closed = 1 << 63
 
+// current returns the bucket. It panics if there is none.
+func (l *Limiter) current() *bucket {
+	b := l.bucket.Load()
+	if b == nil {
+		panic(limiterNotMade)
+	}
+	return b
+}
+
 // count counts a call that has come to b.
 func (l *Limiter) count(b *bucket, ok bool) {
 	switch {
@@ -137,7 +146,7 @@ func scale(d, mul, div time.Duration) time.Duration {
 func (l *Limiter) take(n int) (b *bucket, next, after time.Duration) {
 	const unread = -1
 	for now := time.Duration(unread); ; {
-		b := l.bucket.Load()
+		b := l.current()
 		if b.interval == 0 {
 			return b, 0, 0
 		}

@@ -10,7 +10,7 @@ import (
 // A Bulkhead limits how many calls are under way at once, so that one slow backend
 // cannot use up what all calls share. It is safe for concurrent use, starts no
 // goroutine, and needs no Close. A nil *Bulkhead has no limit. Make it with
-// [NewBulkhead].
+// [NewBulkhead]: one that is not refuses every call, with an error that says so.
 //
 // A call may take more than one place. Calls that wait are served in the order in
 // which they came, those of [LowPriority] after the others. A call that waits for
@@ -131,6 +131,9 @@ func (b *Bulkhead) AllowN(n int) (Permit, error) {
 	if b.admit(int64(n)) {
 		return b.granted(context.Background(), n, time.Time{}), nil
 	}
+	if b.full == nil {
+		return Permit{}, &Error{Cause: errBulkheadNotMade}
+	}
 	err := b.full
 	if int64(n) > b.limit.Load() {
 		err = b.tooLarge
@@ -163,6 +166,8 @@ func (b *Bulkhead) AcquireN(ctx context.Context, n int) (Permit, error) {
 	var err error
 	var since time.Time
 	switch {
+	case b.full == nil:
+		return Permit{}, &Error{Cause: errBulkheadNotMade}
 	case ctx.Err() != nil:
 		err = ended(b.observe.name, ctx)
 	case n == 0:
@@ -206,7 +211,10 @@ func (b *Bulkhead) SetLimit(limit int) {
 	if b == nil {
 		panic("ratelimit: a nil *Bulkhead has no limit to change; make one with NewBulkhead")
 	}
-	if err := (BulkheadConfig{Limit: limit}).Validate(); err != nil {
+	if b.full == nil {
+		panic(bulkheadNotMade)
+	}
+	if err := validPlaces("Bulkhead.SetLimit: ", limit); err != nil {
 		panic(err.Error())
 	}
 	b.line.mu.Lock()

@@ -23,6 +23,9 @@ func (l *Limiter) Charge(ctx context.Context, n int) (Charge, error) {
 		}
 		return Charge{limiter: l}, nil
 	}
+	if l.bucket.Load() == nil {
+		return Charge{}, &Error{Cause: errLimiterNotMade}
+	}
 	l.line.mu.Lock()
 	r, after := receipt{}, never
 	if l.line.waiting.Load() == 0 {

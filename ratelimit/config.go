@@ -23,14 +23,14 @@ type Config struct {
 	// 1 % is not valid; all rates up to 10 million are. Limit bytes in KiB.
 	Rate rate.Limit
 	// Burst is how many tokens the bucket holds, and so how many can be taken at
-	// once. 0 means 1.
+	// once. 0 means 1. It must not take more than 70 years to fill.
 	Burst int
 	// StartEmpty says that the bucket is empty at first. Without it, each process of
 	// a fleet that restarts begins with a burst.
 	StartEmpty bool
 
-	// Queue is how many calls may wait; one more is refused. 0 means 1024, negative
-	// means none.
+	// Queue is how many calls may wait, at most 1,048,576; one more is refused. 0 means
+	// 1024, negative means none.
 	Queue int
 
 	// Observe is told of each decision. It is called in the goroutine of the call,
@@ -40,29 +40,36 @@ type Config struct {
 
 // Validate reports everything that is wrong with c, or nil.
 func (c Config) Validate() error {
-	return errors.Join(validTerms("Config", c.Rate, c.Burst), validQueue("Config", c.Queue))
+	const of = "Config."
+	return errors.Join(validTerms(of, c.Rate, c.Burst), validBurst(of, c.Burst), validQueue(of, c.Queue))
 }
 
+// validTerms says what is wrong with a rate, and with a burst of 1 or more. Its errors,
+// and those of the others, begin with whose rate it is.
 func validTerms(of string, r rate.Limit, burst int) error {
 	var errs []error
 	if !(r > 0) {
-		errs = append(errs, fmt.Errorf("ratelimit: %s.Rate is %v, want more than 0", of, r))
+		errs = append(errs, fmt.Errorf("ratelimit: %sRate is %v, want more than 0", of, r))
 	}
 	if kept := rate.Limit(float64(time.Second) / float64(interval(r))); r > 0 && r != rate.Inf && kept < r*0.99 {
-		errs = append(errs, fmt.Errorf("ratelimit: %s.Rate is %v, which would be kept as %v, since the time between tokens is whole nanoseconds; use that rate, or count in larger units", of, r, kept))
-	}
-	if burst < 0 {
-		errs = append(errs, fmt.Errorf("ratelimit: %s.Burst is %d, want 1 or more, or 0 for 1", of, burst))
+		errs = append(errs, fmt.Errorf("ratelimit: %sRate is %v, which would be kept as %v, since the time between tokens is whole nanoseconds; use that rate, or count in larger units", of, r, kept))
 	}
 	if r > 0 && r != rate.Inf && float64(interval(r))*float64(max(1, burst)) > longest {
-		errs = append(errs, fmt.Errorf("ratelimit: %s.Burst of %d at a Rate of %v takes more than 70 years to fill", of, burst, r))
+		errs = append(errs, fmt.Errorf("ratelimit: %sBurst is %d, which takes more than 70 years to fill at a Rate of %v", of, burst, r))
 	}
 	return errors.Join(errs...)
 }
 
+func validBurst(of string, burst int) error {
+	if burst < 0 {
+		return fmt.Errorf("ratelimit: %sBurst is %d, want 1 or more, or 0 for 1", of, burst)
+	}
+	return nil
+}
+
 func validQueue(of string, n int) error {
 	if n > maxQueue {
-		return fmt.Errorf("ratelimit: %s.Queue is %d, want at most %d", of, n, maxQueue)
+		return fmt.Errorf("ratelimit: %sQueue is %d, want at most %d, 0 for the default, or less for none", of, n, maxQueue)
 	}
 	return nil
 }
@@ -82,7 +89,7 @@ type KeyedConfig[K comparable] struct {
 	// Rate is the number of tokens per second for each key. It is required unless
 	// For is set. See [Config].
 	Rate rate.Limit
-	// Burst is how many tokens the bucket of each key holds. 0 means 1.
+	// Burst is how many tokens the bucket of each key holds. 0 means 1. See [Config].
 	Burst int
 	// For gives the limit of a key instead. Its types are those of
 	// golang.org/x/time/rate. It is called on every use of the key and must be fast.
@@ -106,11 +113,12 @@ type KeyedConfig[K comparable] struct {
 	// second: 655 with 65,536 keys and a token every 100 s.
 	//
 	// 0 means as many as new keys come while a bucket fills, if 1,000 come in a
-	// second: 1000*Burst/Rate, but at least 65,536 and at most 1,048,576.
+	// second: 1000*Burst/Rate, but at least 65,536 and at most 1,048,576. More than
+	// 2,147,483,647 is not valid.
 	MaxKeys int
 
-	// Queue is how many calls may wait for each key; one more is refused. 0 means
-	// 1024, negative means none.
+	// Queue is how many calls may wait for each key, at most 1,048,576; one more is
+	// refused. 0 means 1024, negative means none.
 	Queue int
 
 	// Observe is told of each decision. It is called in the goroutine of the call,
@@ -120,15 +128,15 @@ type KeyedConfig[K comparable] struct {
 
 // Validate reports everything that is wrong with c, or nil.
 func (c KeyedConfig[K]) Validate() error {
+	const of = "KeyedConfig."
 	var errs []error
 	if c.For == nil {
-		errs = append(errs, validTerms("KeyedConfig", c.Rate, c.Burst))
+		errs = append(errs, validTerms(of, c.Rate, c.Burst), validBurst(of, c.Burst))
 	}
 	if c.MaxKeys < 0 || c.MaxKeys > math.MaxInt32 {
-		errs = append(errs, fmt.Errorf("ratelimit: KeyedConfig.MaxKeys is %d, want 1 to %d, or 0 for the default", c.MaxKeys, math.MaxInt32))
+		errs = append(errs, fmt.Errorf("ratelimit: %sMaxKeys is %d, want 1 to %d, or 0 for the default", of, c.MaxKeys, math.MaxInt32))
 	}
-	errs = append(errs, validQueue("KeyedConfig", c.Queue))
-	return errors.Join(errs...)
+	return errors.Join(append(errs, validQueue(of, c.Queue))...)
 }
 
 func (c KeyedConfig[K]) withDefaults() KeyedConfig[K] {
@@ -156,8 +164,8 @@ type BulkheadConfig struct {
 	// Limit is the number of places: 1 to 1,048,576. A call takes one place, unless it
 	// asks for more. Limit is required.
 	Limit int
-	// Queue is how many calls may wait; one more is refused. 0 means as many as there
-	// are places, negative means none. A queue of that length evens out calls that
+	// Queue is how many calls may wait, at most 1,048,576; one more is refused. 0 means
+	// as many as there are places, negative means none. A queue of that length evens out calls that
 	// come unevenly. A much longer one only makes every call late.
 	Queue int
 
@@ -168,12 +176,15 @@ type BulkheadConfig struct {
 
 // Validate reports everything that is wrong with c, or nil.
 func (c BulkheadConfig) Validate() error {
-	var errs []error
-	if c.Limit < 1 || c.Limit > maxPlaces {
-		errs = append(errs, fmt.Errorf("ratelimit: BulkheadConfig.Limit is %d, want 1 to %d", c.Limit, maxPlaces))
+	const of = "BulkheadConfig."
+	return errors.Join(validPlaces(of, c.Limit), validQueue(of, c.Queue))
+}
+
+func validPlaces(of string, limit int) error {
+	if limit < 1 || limit > maxPlaces {
+		return fmt.Errorf("ratelimit: %sLimit is %d, want 1 to %d", of, limit, maxPlaces)
 	}
-	errs = append(errs, validQueue("BulkheadConfig", c.Queue))
-	return errors.Join(errs...)
+	return nil
 }
 
 func (c BulkheadConfig) withDefaults() BulkheadConfig {

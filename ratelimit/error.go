@@ -23,13 +23,27 @@ var (
 	ErrTooLarge = errors.New("ratelimit: more than the limit holds")
 )
 
+// What is wrong with the zero value of a type.
+const (
+	limiterNotMade  = "ratelimit: a Limiter that was not made by New"
+	keyedNotMade    = "ratelimit: a Keyed that was not made by NewKeyed"
+	bulkheadNotMade = "ratelimit: a Bulkhead that was not made by NewBulkhead"
+)
+
+var (
+	errLimiterNotMade  = errors.New(limiterNotMade)
+	errKeyedNotMade    = errors.New(keyedNotMade)
+	errBulkheadNotMade = errors.New(bulkheadNotMade)
+)
+
 // Error is a refusal: the call was not made. Calls may share an Error; it must not be
 // changed.
 type Error struct {
 	// Name is that of the limit, as its Config has it.
 	Name string
-	// Cause is ErrDeadline, ErrFull, ErrTooLarge, the cause of the context's end, or
-	// the error of a foreign Waiter or Acquirer.
+	// Cause is ErrDeadline, ErrFull, ErrTooLarge, the cause of the context's end, the
+	// error of a foreign Waiter or Acquirer, or says that the limit was not made by its
+	// constructor.
 	Cause error
 
 	after time.Duration
@@ -41,7 +55,7 @@ func (e *Error) Error() string {
 		text = fmt.Sprintf("ratelimit %q", e.Name)
 	}
 	switch e.Cause {
-	case ErrDeadline, ErrFull, ErrTooLarge:
+	case ErrDeadline, ErrFull, ErrTooLarge, errLimiterNotMade, errKeyedNotMade, errBulkheadNotMade:
 		text += strings.TrimPrefix(e.Cause.Error(), "ratelimit")
 	default:
 		text = fmt.Sprintf("%s: refused: %v", text, e.Cause)

@@ -15,7 +15,8 @@ const shards = 16
 
 // A Keyed has a limit for each key: a client, a tenant, a host. It remembers a bounded
 // number of keys in a table of its own. It is safe for concurrent use, starts no
-// goroutine, and needs no Close. A nil *Keyed has no limit. Make it with [NewKeyed].
+// goroutine, and needs no Close. A nil *Keyed has no limit. Make it with [NewKeyed]: with
+// a Keyed that is not, methods that return an error return one, and the others panic.
 //
 // The promise of [Limiter] holds for each key, whatever the other keys do. A key that
 // is not equal to itself, such as a NaN, is new each time.
@@ -191,6 +192,9 @@ func (k *Keyed[K]) takeFrom(s *shard[K], hash uint32, key K, t *terms, n int) (f
 // bucket holds. The lock is that of s.
 func (k *Keyed[K]) takeLocked(s *shard[K], hash uint32, key K, t *terms, n int, at time.Duration) (fullAt, after time.Duration) {
 	if t.interval == 0 {
+		if s.table.max == 0 {
+			panic(keyedNotMade)
+		}
 		return at, 0
 	}
 	i, ok := s.table.find(hash, key)

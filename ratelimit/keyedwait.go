@@ -23,6 +23,9 @@ func (k *Keyed[K]) WaitN(ctx context.Context, key K, n int) error {
 	if check(n); k == nil {
 		return unlimited(ctx)
 	}
+	if k.shards[0].table.max == 0 {
+		return &Error{Cause: errKeyedNotMade}
+	}
 	var err error
 	var since time.Time
 	if ctx.Err() != nil {

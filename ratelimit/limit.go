@@ -1,7 +1,7 @@
 package ratelimit
 
 import (
-	"cmp"
+	"fmt"
 	"math"
 	"runtime"
 	"time"
@@ -12,34 +12,37 @@ import (
 // SetLimit changes the rate. The tokens stay, and calls that wait are served at the new
 // rate. SetLimit panics if limit is not valid, as [New] does, or l is nil.
 func (l *Limiter) SetLimit(limit rate.Limit) {
-	l.change(func(cfg *Config) { cfg.Rate = limit })
+	l.change("SetLimit", func(b *bucket) (rate.Limit, int) { return limit, b.burst })
 }
 
 // SetBurst changes how many tokens the bucket holds. The tokens stay, as far as there is
 // room for them. A call that waits for more than burst is refused when its turn comes.
 // SetBurst panics if burst is less than 1 or not valid, as [New] does, or l is nil.
 func (l *Limiter) SetBurst(burst int) {
-	l.change(func(cfg *Config) { cfg.Burst = cmp.Or(burst, -1) })
+	l.change("SetBurst", func(b *bucket) (rate.Limit, int) { return b.limit, burst })
 }
 
-func (l *Limiter) change(change func(*Config)) {
+func (l *Limiter) change(method string, change func(*bucket) (rate.Limit, int)) {
 	if l == nil {
 		panic("ratelimit: a nil *Limiter has no limit to change; make one with New")
 	}
-	l.replace(change)
+	l.replace(method, change)
 	l.others.serve()
 }
 
-func (l *Limiter) replace(change func(*Config)) {
+func (l *Limiter) replace(method string, change func(*bucket) (rate.Limit, int)) {
 	l.line.mu.Lock()
 	defer l.line.mu.Unlock()
-	old := l.bucket.Load()
-	cfg := Config{Rate: old.limit, Burst: old.burst}
-	change(&cfg)
-	if err := cfg.Validate(); err != nil {
+	old := l.current()
+	limit, burst := change(old)
+	err := validTerms("Limiter."+method+": ", limit, burst)
+	if burst < 1 {
+		err = fmt.Errorf("ratelimit: Limiter.%s: Burst is %d, want 1 or more", method, burst)
+	}
+	if err != nil {
 		panic(err.Error())
 	}
-	l.bucket.Store(old.replace(newTerms(cfg.Rate, cfg.Burst), time.Since(l.epoch)))
+	l.bucket.Store(old.replace(newTerms(limit, burst), time.Since(l.epoch)))
 	l.calls.Add(old.calls.Swap(closed))
 	l.refused.Add(old.refused.Swap(closed))
 	l.line.serveLocked()
@@ -64,7 +67,7 @@ func (l *Limiter) Limit() rate.Limit {
 	if l == nil {
 		return rate.Inf
 	}
-	return l.bucket.Load().limit
+	return l.current().limit
 }
 
 // Burst returns how many tokens the bucket holds.
@@ -72,12 +75,12 @@ func (l *Limiter) Burst() int {
 	if l == nil {
 		return math.MaxInt
 	}
-	return l.bucket.Load().burst
+	return l.current().burst
 }
 
 // most is the most that can be taken at once.
 func (l *Limiter) most() int {
-	if b := l.bucket.Load(); b.interval > 0 {
+	if b := l.current(); b.interval > 0 {
 		return b.burst
 	}
 	return math.MaxInt
@@ -96,7 +99,7 @@ func (l *Limiter) longest(ahead int64, n int, at time.Time) time.Duration {
 // state returns the current bucket and when it will be full.
 func (l *Limiter) state() (*bucket, time.Duration) {
 	for {
-		b := l.bucket.Load()
+		b := l.current()
 		if fullAt := b.fullAt.Load(); fullAt != moved {
 			return b, time.Duration(fullAt)
 		}

@@ -72,7 +72,8 @@ import (
 
 // A Limiter lets calls through at a limited rate. It is safe for concurrent use,
 // starts no goroutine, and needs no Close. A nil *Limiter has no limit. Make it
-// with [New].
+// with [New]: with a Limiter that is not, methods that return an error return one, and
+// all others panic.
 //
 // A call for no tokens is always let through; one for a negative number panics.
 type Limiter struct {
@@ -126,7 +127,7 @@ func (l *Limiter) AllowN(t time.Time, n int) bool {
 	if check(n); l == nil || n == 0 {
 		return true
 	}
-	b, ok := l.bucket.Load(), l.line.waiting.Load() == 0
+	b, ok := l.current(), l.line.waiting.Load() == 0
 	if ok {
 		var after time.Duration
 		at := min(t.Sub(l.epoch), time.Since(l.epoch))
@@ -148,6 +149,9 @@ func (l *Limiter) Wait(ctx context.Context) error { return l.WaitN(ctx, 1) }
 func (l *Limiter) WaitN(ctx context.Context, n int) error {
 	if check(n); l == nil {
 		return unlimited(ctx)
+	}
+	if l.bucket.Load() == nil {
+		return &Error{Cause: errLimiterNotMade}
 	}
 	if ctx.Err() != nil {
 		return l.waitedFor(ctx, n, time.Time{}, ended(l.observe.name, ctx))
@@ -239,7 +243,7 @@ func check(n int) {
 // admit takes n tokens if they are there and nobody waits for them.
 func (l *Limiter) admit(n int) (b *bucket, ok bool) {
 	if l.line.waiting.Load() > 0 {
-		return l.bucket.Load(), false
+		return l.current(), false
 	}
 	b, _, after := l.take(n)
 	return b, after <= 0

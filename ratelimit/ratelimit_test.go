@@ -293,17 +293,17 @@ func TestReconfigurationReachesWaiters(t *testing.T) {
 		if l.Limit() != 10 || l.Burst() != 2 {
 			t.Errorf("limit %v, burst %d", l.Limit(), l.Burst())
 		}
-		for name, change := range map[string]func(){
-			"SetLimit(0)": func() { l.SetLimit(0) }, "SetBurst(0)": func() { l.SetBurst(0) },
+		for want, change := range map[string]func(){
+			"ratelimit: Limiter.SetLimit: Rate is 0, want more than 0":   func() { l.SetLimit(0) },
+			"ratelimit: Limiter.SetLimit: Rate is NaN, want more than 0": func() { l.SetLimit(rate.Limit(math.NaN())) },
+			"ratelimit: Limiter.SetBurst: Burst is 0, want 1 or more":    func() { l.SetBurst(0) },
+			"ratelimit: Limiter.SetBurst: Burst is -1, want 1 or more":   func() { l.SetBurst(-1) },
+			"ratelimit: Limiter.SetBurst: Burst is 9223372036854775807, which takes more than 70 years to fill at a Rate of 10": func() {
+				l.SetBurst(math.MaxInt)
+			},
+			"ratelimit: Bulkhead.SetLimit: Limit is 0, want 1 to 1048576": func() { NewBulkhead(BulkheadConfig{Limit: 1}).SetLimit(0) },
 		} {
-			func() {
-				defer func() {
-					if v, _ := recover().(string); !strings.HasPrefix(v, "ratelimit: Config.") {
-						t.Errorf("%s panicked with %q", name, v)
-					}
-				}()
-				change()
-			}()
+			panics(t, want, change)
 		}
 		if l.SetLimit(rate.Inf); !l.Allow() || !l.AllowN(time.Now(), 99) {
 			t.Error("limited after a panic and the end of the limit")

@@ -35,7 +35,7 @@ func (l *Limiter) Stats() Stats {
 	}
 	l.line.mu.Lock()
 	defer l.line.mu.Unlock()
-	b := l.bucket.Load()
+	b := l.current()
 	waited := l.waited.Load() // before Calls, which is never less
 	return Stats{
 		Name:    l.observe.name,
@@ -119,6 +119,9 @@ func (s BulkheadStats) LogValue() slog.Value {
 func (b *Bulkhead) Stats() BulkheadStats {
 	if b == nil {
 		return BulkheadStats{Limit: math.MaxInt}
+	}
+	if b.full == nil {
+		return BulkheadStats{} // it was not made by NewBulkhead
 	}
 	b.line.mu.Lock()
 	defer b.line.mu.Unlock()
