@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"net/http"
+	"strings"
 )
 
 // body is what a request carries.
@@ -12,6 +13,7 @@ type body struct {
 	length      int64         // 0 or less: not known
 	again       func() (io.ReadCloser, error)
 	contentType string
+	foreign     bool // it is read from a reader of the caller's, which can hang
 }
 
 func bytesBody(text []byte, contentType string) body {
@@ -39,7 +41,7 @@ func readerBody(r io.Reader, contentType string) body {
 	// Some files only seem to be empty, such as those in /proc.
 	if at, n, ok := section(r); ok && n > 0 {
 		again := func() (io.ReadCloser, error) { return io.NopCloser(io.NewSectionReader(at, at.begin, n)), nil }
-		b := body{length: n, again: again, contentType: contentType}
+		b := body{length: n, again: again, contentType: contentType, foreign: !inMemory(r)}
 		b.reader, _ = again()
 		return b
 	}
@@ -47,7 +49,15 @@ func readerBody(r io.Reader, contentType string) body {
 	if !ok {
 		rc = io.NopCloser(r)
 	}
-	return body{reader: rc, length: -1, contentType: contentType}
+	return body{reader: rc, length: -1, contentType: contentType, foreign: true}
+}
+
+func inMemory(r io.Reader) bool {
+	switch r.(type) {
+	case *bytes.Reader, *strings.Reader:
+		return true
+	}
+	return false
 }
 
 // sectionAt is a reader that can be read at any offset, and its present one.

@@ -47,6 +47,9 @@
 //	[Multipart]          multipart/form-data, streamed
 //	anything else        EndpointConfig.Codec, which is JSON by default
 //
+// A reader is closed if it can be. One that hangs does not hold up the call: when the
+// time of the call is over, the reader is closed in the middle of its Read.
+//
 // # Responses
 //
 // If the status is 2xx, Resp says how the body is read and which content types are
@@ -139,8 +142,8 @@ import (
 	"sync"
 )
 
-// A Gateway is the door to one external system. It is safe for concurrent use and
-// starts no goroutine. Make it with [New].
+// A Gateway is the door to one external system. It is safe for concurrent use, and
+// there is nothing to close. Make it with [New].
 type Gateway struct {
 	cfg    Config
 	base   *url.URL // without its path

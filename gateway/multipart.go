@@ -25,7 +25,7 @@ type Part struct {
 func (m Multipart) body() (body, error) {
 	boundary := rand.Text()
 	var parts []body
-	length, repeatable := int64(0), true
+	length, repeatable, foreign := int64(0), true, false
 	var problem error
 	for i, p := range m {
 		head, err := p.head(boundary, i)
@@ -39,6 +39,7 @@ func (m Multipart) body() (body, error) {
 		for _, b := range []body{bytesBody(head, ""), content} {
 			parts = append(parts, b)
 			repeatable = repeatable && b.again != nil
+			foreign = foreign || b.foreign
 			length += b.length
 		}
 	}
@@ -49,7 +50,7 @@ func (m Multipart) body() (body, error) {
 	parts = append(parts, bytesBody([]byte(end), ""))
 	length += int64(len(end))
 
-	whole := body{reader: concat(parts), length: -1, contentType: "multipart/form-data; boundary=" + boundary}
+	whole := body{reader: concat(parts), length: -1, contentType: "multipart/form-data; boundary=" + boundary, foreign: foreign}
 	if problem != nil {
 		whole.reader.Close()
 		return body{}, problem

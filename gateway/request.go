@@ -72,6 +72,7 @@ func (e *plan) request(c *call, in reflect.Value) (req *http.Request, err error)
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}).WithContext(c)
 	if content.reader != nil {
+		content = content.within(c)
 		req.Body, req.ContentLength, req.GetBody = content.reader, content.length, content.again
 	}
 	c.own, c.query = req, u.RawQuery

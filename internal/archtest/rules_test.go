@@ -42,6 +42,8 @@ var goStatements = map[string]string{
 	"facade/undo.go:apart":                   "one undo: it ends with its function, whose context ends after a share of UndoTimeout",
 	"gateway/httpcache/flight.go:readAhead":  "reads a body for those who wait for it: it ends with the body, when the last of them and the reader have left, or with Close",
 	"gateway/httpcache/refresh.go:refresh":   "validates a response in the background: it ends with its request, which has a deadline and which Close cancels",
+	"gateway/bodyread.go:ask":                "reads from a reader of the caller's: it ends with that Read, which Close is to end",
+	"gateway/bodyread.go:Close":              "closes a reader of the caller's that is reading: it ends with that Close",
 	"gateway/flight.go:launch":               "a shared call: it ends with the callers' function, whose context ends when the last caller has left, and that of a token with BearerConfig.Timeout",
 	"loadbalance/check.go:startChecksLocked": "the active checks of an endpoint: it ends with Close, or when the endpoint leaves the set",
 	"loadbalance/watch.go:launch":            "a function of the user's, the watch of a source or one check: it ends with the function, whose context Close cancels",
