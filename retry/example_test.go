@@ -151,6 +151,28 @@ func ExampleTransport() {
 }
 
 // A loop serves code that does not fit into a function.
+// Each host has a policy of its own, with statistics.
+func ExampleTransport_All() {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}))
+	defer server.Close()
+
+	transport := &retry.Transport{Config: retry.Config{Schedule: retry.Constant(0)}}
+	client := &http.Client{Transport: transport}
+	resp, err := client.Get(server.URL)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer resp.Body.Close()
+	for host, policy := range transport.All() {
+		s := policy.Stats()
+		fmt.Println(host == server.Listener.Addr().String(), s.Retries, "retries,", s.GaveUp, "given up")
+	}
+	// Output: true 2 retries, 1 given up
+}
+
 func ExampleAttempts() {
 	policy := retry.New(retry.Config{Schedule: retry.Constant(time.Microsecond)})
 	greet := flaky()

@@ -1,6 +1,7 @@
 package retry
 
 import (
+	"iter"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -35,6 +36,17 @@ func (h *hosts) get(req *http.Request, cfg *Config) (*Policy, error) {
 		return v.(*host).use(), nil
 	}
 	return h.add(name, *cfg)
+}
+
+// All returns the policies that Transport has made, by host.
+func (t *Transport) All() iter.Seq2[string, *Policy] {
+	return func(yield func(string, *Policy) bool) {
+		for name, v := range t.hosts.table.Range {
+			if !yield(name.(string), v.(*host).policy) {
+				return
+			}
+		}
+	}
 }
 
 // use marks a host as one in use. The mark is only read where it is there already.

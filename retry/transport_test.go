@@ -330,8 +330,17 @@ func TestTransportHostsAreBounded(t *testing.T) {
 	for i := range 3000 {
 		send(fmt.Sprintf("h%d.test", i))
 	}
-	if n := retry.Hosts(rt); n != 1024 {
+	n := 0
+	for host, p := range rt.All() {
+		if n++; p.Stats().Name != host {
+			t.Errorf("the policy for %s is called %q", host, p.Stats().Name)
+		}
+	}
+	if n != 1024 {
 		t.Errorf("%d hosts kept, want 1024", n)
+	}
+	for range rt.All() {
+		break
 	}
 }
 
