@@ -28,7 +28,7 @@ var dependencies = map[string]bool{
 // topLevel is what may stand at the top of the repository.
 var topLevel = []string{
 	".ci", ".git", ".gitignore", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md", "SECURITY.md",
-	"doc.go", "example_test.go", "examples", "go.mod", "go.sum", "go.work", "go.work.sum", "internal",
+	"contrib", "doc.go", "example_test.go", "examples", "go.mod", "go.sum", "go.work", "go.work.sum", "internal",
 	"breaker", "facade", "gateway", "loadbalance", "ratelimit", "retry",
 }
 
