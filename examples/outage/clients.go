@@ -11,6 +11,7 @@ import (
 
 	"github.com/belay-go/belay/breaker"
 	"github.com/belay-go/belay/loadbalance"
+	"github.com/belay-go/belay/ratelimit"
 	"github.com/belay-go/belay/retry"
 )
 
@@ -40,24 +41,48 @@ func naiveStack(base http.RoundTripper, targets []*url.URL) stack {
 	}
 }
 
-// belayStack has nothing configured: every Config of Belay's in it is a zero value. What is said is where the instances are,
-// that each is a host of its own, and that attempts go to different ones.
 func belayStack(base http.RoundTripper, targets []*url.URL) stack {
+	return newBelay(base, targets, nil).stack
+}
+
+// A belay is a stack of Belay's layers, and what can be asked how it is.
+type belay struct {
+	stack
+	budget   *retry.Budget
+	breaker  *breaker.Breaker
+	limiter  *ratelimit.Limiter
+	balancer *loadbalance.Balancer[*url.URL]
+}
+
+// newBelay has nothing configured: every Config of Belay's in it is a zero value. What is said is where the instances are,
+// that each is a host of its own, that attempts go to different ones, and how many requests a second are agreed; a nil
+// limiter has no limit.
+func newBelay(base http.RoundTripper, targets []*url.URL, limiter *ratelimit.Limiter) *belay {
 	var instances []loadbalance.Endpoint[*url.URL]
 	for i, t := range targets {
 		instances = append(instances, loadbalance.Endpoint[*url.URL]{
 			Key: strconv.Itoa(i), Value: &url.URL{Scheme: t.Scheme, Host: t.Host, Path: "/" + strconv.Itoa(i)}})
 	}
-	balancer := loadbalance.New(loadbalance.Static(instances...), loadbalance.Config{})
-	spread := &loadbalance.Transport{Base: &numbered{base, targets}, Balancer: balancer, RewriteHost: true}
-	guard := &breaker.Transport{Base: spread}
-	return stack{
-		name:   "belay",
-		layers: "http.Client -> loadbalance.Spread -> retry.Transport -> breaker.Transport -> loadbalance.Transport -> http.Transport",
-		// Each attempt goes to another instance, so the Retry-After of one is no reason to wait.
-		transport: &loadbalance.Spread{Base: &retry.Transport{Base: guard, Balanced: true}},
-		states:    func() []string { return append(instanceStates(balancer), breakerState(guard)) },
+	b := &belay{
+		budget:   retry.NewBudget(retry.BudgetConfig{}),
+		breaker:  breaker.New(breaker.Config{}),
+		limiter:  limiter,
+		balancer: loadbalance.New(loadbalance.Static(instances...), loadbalance.Config{}),
 	}
+	var below http.RoundTripper = &loadbalance.Transport{Base: &numbered{base, targets}, Balancer: b.balancer, RewriteHost: true}
+	layers := "loadbalance.Transport -> http.Transport"
+	if limiter != nil {
+		below, layers = &ratelimit.Transport{Limiter: limiter, Base: below}, "ratelimit.Transport -> "+layers
+	}
+	b.stack = stack{
+		name:   "belay",
+		layers: "http.Client -> loadbalance.Spread -> retry.Transport -> breaker.Transport -> " + layers,
+		// Each attempt goes to another instance, so the Retry-After of one is no reason to wait.
+		transport: &loadbalance.Spread{Base: &retry.Transport{Policy: retry.New(retry.Config{Budget: b.budget}), Balanced: true,
+			Base: &breaker.Transport{Breaker: b.breaker, Base: below}}},
+		states: func() []string { return append(instanceStates(b.balancer), breakerState(b.breaker)) },
+	}
+	return b
 }
 
 // numbered sends a request to the target whose number is its path: those of -url have paths and queries of their own.
@@ -98,14 +123,12 @@ func instanceStates(b *loadbalance.Balancer[*url.URL]) []string {
 	return list
 }
 
-func breakerState(t *breaker.Transport) string {
-	for _, b := range t.All() { // there is one, for the service, once it has been called
-		switch b.State() {
-		case breaker.Open:
-			return out
-		case breaker.HalfOpen:
-			return tried
-		}
+func breakerState(b *breaker.Breaker) string {
+	switch b.State() {
+	case breaker.Open:
+		return out
+	case breaker.HalfOpen:
+		return tried
 	}
 	return used
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"math"
-	"slices"
 	"strings"
 	"time"
 )
@@ -18,6 +17,8 @@ const (
 	rowHeight   = 18
 	rowStep     = 22
 	letter      = 5.8 // width, on average, in the type of labels
+	titleLetter = 7.7 // and in that of titles
+	nameLetter  = 6.6 // and in that of names, which may have many wide ones
 )
 
 // A drawing is the time lines of a run, one below the other over the same time.
@@ -30,6 +31,7 @@ type drawing struct {
 	ShadeTop, ShadeBottom int
 	Faults                []row
 	Panels                []panel
+	StatesTitle           string
 	StatesTop             int
 	States                []row
 	Seconds               []tick // of the common axis
@@ -63,17 +65,6 @@ type tick struct {
 	Label string
 }
 
-// A panel is a diagram with one line for each column, drawn below Top.
-type panel struct {
-	Title string
-	Top   int
-	Ticks []tick
-	Lines []curve
-	Note  *tick // a level to compare with
-}
-
-type curve struct{ Name, Path string }
-
 func draw(e *experiment, width int) *drawing {
 	d := &drawing{Class: "wide", Width: width, Left: plotLeft, Right: width - 15, RowHeight: rowHeight, ShadeTop: 24,
 		Bucket: 250 * time.Millisecond, span: max(e.end, e.schedule.total, time.Second)}
@@ -97,12 +88,12 @@ func draw(e *experiment, width int) *drawing {
 		d.Panels = append(d.Panels, n)
 	}
 	y += 40
-	d.StatesTop = y - 10
+	d.StatesTop, d.StatesTitle = y-10, d.title("Where belay sends calls, and whether it sends any", "Where belay sends calls")
 	for i, name := range e.targets {
 		if e.schedule.total > 0 && name != service {
 			name = "server " + name
 		}
-		d.States = append(d.States, row{name, y, d.states(e.samples, i)})
+		d.States = append(d.States, row{d.shorten(name), y, d.states(e.samples, i)})
 		y += rowStep
 	}
 	d.ShadeBottom = y
@@ -127,7 +118,7 @@ func (d *drawing) parts(s schedule) []bar {
 			first, last = min(first, s.at(p.from)), max(last, s.at(p.to))
 		}
 	}
-	outage, end := s.span(down)
+	outage, end := s.span(unavailable)
 	weak, back := s.span(reduced)
 	return []bar{
 		d.bar(first, last, "single", "up to three servers fail, one is good", "one is good"),
@@ -143,7 +134,7 @@ func (d *drawing) faults(s schedule, instance byte) []bar {
 			continue
 		}
 		texts := [...][]string{slow: {"slow: answers after 2 s", "slow"}, busy: {"503s now and then", "503s"},
-			cut: {"reset after half of the body", "reset"}, down: {"503"}, reduced: {"capacity grows back", "weak"}}[p.fault]
+			cut: {"reset after half of the body", "reset"}, unavailable: {"503"}, reduced: {"capacity grows back", "weak"}}[p.fault]
 		bars = append(bars, d.bar(s.at(p.from), s.at(p.to), "fault", texts...))
 	}
 	return bars
@@ -164,114 +155,6 @@ func (d *drawing) states(samples []sample, instance int) []bar {
 	return bars
 }
 
-func (d *drawing) success(e *experiment) panel {
-	n := panel{Title: "Calls that succeed",
-		Ticks: []tick{{height(0), "0 %"}, {height(0.5), "50 %"}, {height(1), "100 %"}}}
-	for _, c := range e.columns {
-		n.Lines = append(n.Lines, plot(d, c.name, d.calls(e, c), func(calls []call) float64 {
-			s := share{of: len(calls)}
-			for _, call := range calls {
-				if call.ok {
-					s.part++
-				}
-			}
-			return s.rate()
-		}))
-	}
-	return n
-}
-
-// waits has a logarithmic axis from 1 ms to 2 s.
-func (d *drawing) waits(e *experiment) panel {
-	share := func(t time.Duration) float64 {
-		return min(1, math.Log(float64(max(t, time.Millisecond))/float64(time.Millisecond))/math.Log(2000))
-	}
-	n := panel{Title: d.fits(float64(d.Right-d.Left), "Time until a call ends, well or badly (95th percentile; logarithmic)", "Time until a call ends (95th percentile)")}
-	for i, label := range []string{"1 ms", "10 ms", "100 ms", "1 s"} {
-		t := time.Duration(math.Pow10(i)) * time.Millisecond
-		n.Ticks = append(n.Ticks, tick{height(share(t)), label})
-	}
-	for _, c := range e.columns {
-		n.Lines = append(n.Lines, plot(d, c.name, d.calls(e, c), func(calls []call) float64 {
-			var waits []time.Duration
-			for _, call := range calls {
-				waits = append(waits, call.took)
-			}
-			if len(waits) == 0 {
-				return math.NaN()
-			}
-			slices.Sort(waits)
-			return share(quantile(waits, 0.95))
-		}))
-	}
-	return n
-}
-
-func (d *drawing) load(e *experiment) panel {
-	n := panel{Title: "Requests that reach the servers, per second"}
-	rates := make([][]float64, len(e.columns))
-	most := 1.0
-	for i, c := range e.columns {
-		moments := slices.Concat(c.received()...)
-		slices.Sort(moments)
-		for b := range d.buckets(e) {
-			from := time.Duration(b) * d.Bucket
-			rate := float64(within(moments, from, from+d.Bucket)) / d.Bucket.Seconds()
-			rates[i] = append(rates[i], rate)
-			most = max(most, rate)
-		}
-	}
-	step := math.Pow(10, math.Floor(math.Log10(most))-1)
-	for i := 0; most/step > 4; i++ {
-		step *= [...]float64{2, 2.5, 2}[i%3] // 1, 2, 5, 10
-	}
-	top := step * math.Ceil(most/step)
-	for v := 0.0; v <= top; v += step {
-		n.Ticks = append(n.Ticks, tick{height(v / top), fmt.Sprint(v)})
-	}
-	for i, c := range e.columns {
-		n.Lines = append(n.Lines, plot(d, c.name, rates[i], func(rate float64) float64 { return rate / top }))
-	}
-	if rate := e.schedule.rate; rate > 0 {
-		n.Note = &tick{height(min(1, rate/top)), fmt.Sprintf("%v calls a second", rate)}
-	}
-	return n
-}
-
-// buckets returns how many whole buckets the run has.
-func (d *drawing) buckets(e *experiment) int { return max(1, int(e.end/d.Bucket)) }
-
-// calls sorts the calls of c into buckets by when they were issued.
-func (d *drawing) calls(e *experiment, c *column) [][]call {
-	list := make([][]call, d.buckets(e))
-	for _, call := range c.finished() {
-		if i := int(call.issued / d.Bucket); i < len(list) {
-			list[i] = append(list[i], call)
-		}
-	}
-	return list
-}
-
-// plot joins the values of all buckets with a line. A value is a share of the panel's height; NaN is a gap.
-func plot[T any](d *drawing, name string, buckets []T, value func(T) float64) curve {
-	var path strings.Builder
-	pen := "M"
-	for i, bucket := range buckets {
-		v := value(bucket)
-		if math.IsNaN(v) {
-			pen = "M"
-			continue
-		}
-		middle := time.Duration(i)*d.Bucket + d.Bucket/2
-		fmt.Fprintf(&path, "%s%v %v", pen, d.x(middle), height(v))
-		if pen == "M" {
-			path.WriteString("h0") // a point with nothing on either side is a dot
-		}
-		pen = "L"
-	}
-	return curve{name, path.String()}
-}
-
 // height is where a share of a panel's height is drawn.
 func height(share float64) float64 { return tenth(panelHeight * (1 - share)) }
 
@@ -286,6 +169,20 @@ func (d *drawing) x(t time.Duration) float64 {
 func (d *drawing) bar(from, to time.Duration, class string, texts ...string) bar {
 	width := tenth(d.x(to) - d.x(from))
 	return bar{d.x(from), width, class, d.fits(width, texts...)}
+}
+
+// title returns the first of the texts that fits over a panel.
+func (d *drawing) title(texts ...string) string {
+	return d.fits(float64(d.Right-d.Left)*letter/titleLetter, texts...)
+}
+
+// shorten returns as much of a name as fits into the drawing.
+func (d *drawing) shorten(name string) string {
+	most := int(float64(d.Right-d.Left) / nameLetter)
+	if runes := []rune(name); len(runes) > most {
+		return string(runes[:most-1]) + "…"
+	}
+	return name
 }
 
 // fits returns the first of the texts that is no wider than width, or "".

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"sync"
 	"time"
 )
@@ -46,8 +47,11 @@ type loopback struct{ net.Dialer }
 
 func (loopback) listen() (net.Listener, error) { return net.Listen("tcp", "127.0.0.1:0") }
 
+// buildStack builds a client that sends its requests to targets by base.
+type buildStack func(base http.RoundTripper, targets []*url.URL) stack
+
 // stacks are what is compared, in the order of the columns.
-var stacks = []func(base http.RoundTripper, targets []*url.URL) stack{plainStack, naiveStack, carefulStack, belayStack}
+var stacks = []buildStack{plainStack, naiveStack, carefulStack, belayStack}
 
 // newExperiment starts a set of servers for each column. stop ends them.
 func newExperiment(n network, s schedule, seed uint64) (e *experiment, stop func(), err error) {
@@ -63,36 +67,39 @@ func newExperiment(n network, s schedule, seed uint64) (e *experiment, stop func
 	}
 	e.targets = append(e.targets, service)
 	for _, build := range stacks {
-		set, err := startSet(n.listen, s, seed, e.start)
+		c, end, err := startColumn(n, build, s, seed, e.start)
 		if err != nil {
 			stop()
 			return nil, nil, err
 		}
-		var targets []*url.URL
-		for _, in := range set {
-			targets = append(targets, in.target)
-		}
-		base := newTransport()
-		base.DialContext = n.DialContext
-		stops = append(stops, base.CloseIdleConnections, func() { stopSet(set) })
-		e.add(build(base, targets), verifyPayload, func() [][]time.Duration {
-			var all [][]time.Duration
-			for _, in := range set {
-				all = append(all, in.received())
-			}
-			return all
-		})
+		stops = append(stops, end)
+		e.columns = append(e.columns, c)
 	}
 	return e, stop, nil
 }
 
-func (e *experiment) add(s stack, verify func(int, *http.Response) error, received func() [][]time.Duration) {
-	e.columns = append(e.columns, &column{stack: s, verify: verify, received: received,
-		client: http.Client{
-			Transport: s.transport,
-			// A redirect is an answer: to follow it would be a request more.
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		}})
+// startColumn starts a set of servers and makes the client that calls them. stop ends both.
+func startColumn(n network, build buildStack, con conditions, seed uint64, start time.Time) (c *column, stop func(), err error) {
+	set, err := startSet(n.listen, con, seed, start)
+	if err != nil {
+		return nil, nil, err
+	}
+	var targets []*url.URL
+	for _, in := range set {
+		targets = append(targets, in.target)
+	}
+	base := newTransport()
+	base.DialContext = dial(n, set)
+	c = newColumn(build(base, targets), verifyPayload)
+	c.set = set
+	c.received = func() [][]time.Duration {
+		var all [][]time.Duration
+		for _, in := range set {
+			all = append(all, in.received())
+		}
+		return all
+	}
+	return c, func() { base.CloseIdleConnections(); stopSet(set) }, nil
 }
 
 // run issues a call at each of the moments, waits until all have ended, and calls show after each sample. When ctx ends,
@@ -102,7 +109,7 @@ func (e *experiment) run(ctx context.Context, moments []time.Duration, show func
 	go func() {
 		defer close(done)
 		var calls sync.WaitGroup
-		e.late = issue(ctx, e.start, moments, func(id int) {
+		e.late = issue(ctx, e.start, slices.Values(moments), func(id int) {
 			for i, c := range e.columns {
 				if !e.turns || i == id%len(e.columns) {
 					calls.Go(func() { c.call(ctx, e.start, id) })

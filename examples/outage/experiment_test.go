@@ -132,7 +132,7 @@ func TestCheckIsMet(t *testing.T) {
 // Without faults all answer everything, with one request for each call.
 func TestHealthyRun(t *testing.T) {
 	defer func(saved []phase) { phases = saved }(phases)
-	phases = []phase{{down, instances, moment{}, moment{}}, {reduced, instances, moment{}, moment{}}}
+	phases = []phase{{unavailable, instances, moment{}, moment{}}, {reduced, instances, moment{}, moment{}}}
 	e := simulate(t, options{duration: 3 * time.Second, rate: 100, seed: 1})
 	for i, r := range e.results() {
 		sent := 0

@@ -2,135 +2,144 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
-	"os"
+	"net"
+	"net/http"
+	"net/url"
 	"slices"
-	"strings"
+	"sync"
 	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/belay-go/belay/ratelimit"
 )
 
-// A progress shows a run while it lasts: on a terminal one block, redrawn twice a second, elsewhere one line a second.
-type progress struct {
-	out      io.Writer
-	terminal bool
-	drawn    int // lines of the block on the screen
-	next     time.Duration
+const (
+	frameEvery = 250 * time.Millisecond // how often the live page is told what happens
+	lastSecond = int(time.Second / frameEvery)
+)
+
+// A live run has no schedule and no end: who looks at its page decides what happens to the servers.
+type live struct {
+	start   time.Time
+	seed    uint64
+	board   *board
+	columns []*recentColumn
+	belay   *belay
+	feed    feed
 }
 
-func newProgress(out io.Writer) *progress {
-	p := &progress{out: out}
-	if f, ok := out.(*os.File); ok && os.Getenv("TERM") != "dumb" {
-		info, err := f.Stat()
-		p.terminal = err == nil && info.Mode()&os.ModeCharDevice != 0
-	}
-	if !p.terminal {
-		p.next = time.Second
-	}
-	return p
+// A recentColumn knows only the last second of its column, and so runs for ever.
+type recentColumn struct {
+	*column
+	ended [lastSecond][]call
+	sent  [lastSecond][len(instances)]int
 }
 
-// show runs e and shows its progress on out until it has ended.
-func (e *experiment) show(ctx context.Context, moments []time.Duration, out io.Writer) {
-	p := newProgress(out)
-	e.run(ctx, moments, func(now time.Duration) { p.show(e, now) })
-	p.clear()
-	if e.interrupted {
-		fmt.Fprintf(out, "\nInterrupted after %.1f s; until then:\n", e.end.Seconds())
-	}
-	fmt.Fprintln(out)
-}
-
-// show draws the state of e at now, unless it has just done so.
-func (p *progress) show(e *experiment, now time.Duration) {
-	if now < p.next {
-		return
-	}
-	if !p.terminal {
-		p.next += time.Second
-		fmt.Fprintln(p.out, line(e, now))
-		return
-	}
-	p.next += time.Second / 2
-	text := block(e, now)
-	p.clear()
-	p.drawn = strings.Count(text, "\n")
-	io.WriteString(p.out, text)
-}
-
-// clear takes the block off the screen.
-func (p *progress) clear() {
-	if p.drawn > 0 {
-		fmt.Fprintf(p.out, "\x1b[%dA\x1b[J", p.drawn)
-		p.drawn = 0
-	}
-}
-
-// line is the state of e in one line.
-func line(e *experiment, now time.Duration) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%4.0f s", now.Seconds())
-	for _, c := range e.columns {
-		s, _, _ := recent(c, now)
-		fmt.Fprintf(&b, "  %s %6s", c.name, percent(s, 0))
-	}
-	if states := states(e); states != "" {
-		fmt.Fprintf(&b, "  belay: %s", states)
-	}
-	if e.schedule.total > 0 {
-		fmt.Fprintf(&b, "  | %s", e.schedule.describe(now))
-	}
-	return b.String()
-}
-
-// block is the state of e in some lines, none wider than a terminal.
-func block(e *experiment, now time.Duration) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "\n%5.1f s", now.Seconds())
-	if total := e.schedule.total; total > 0 {
-		const width = 40
-		done := min(width, int(width*now/total))
-		fmt.Fprintf(&b, " of %.0f s  %s%s\n         %s", total.Seconds(),
-			strings.Repeat("#", done), strings.Repeat(".", width-done), e.schedule.describe(now))
-	}
-	fmt.Fprintf(&b, "\n\nlast second   success   median wait   requests upstream\n")
-	for _, c := range e.columns {
-		s, wait, sent := recent(c, now)
-		fmt.Fprintf(&b, "%-11s   %7s   %8s ms   %8d /s\n", c.name, percent(s, 0), millis(wait), sent)
-	}
-	if states := states(e); states != "" {
-		fmt.Fprintf(&b, "\nbelay keeps   %s (all: its breaker)\n", states)
-	}
-	return b.String()
-}
-
-// recent sums up the calls that ended in the second before now, and the requests that arrived in it.
-func recent(c *column, now time.Duration) (s share, median time.Duration, sent int) {
-	var waits []time.Duration
-	for _, call := range slices.Backward(c.finished()) {
-		if call.issued+call.took <= now-time.Second {
-			break
-		}
-		s.of++
-		if call.ok {
-			s.part++
-		}
-		waits = append(waits, call.took)
-	}
-	slices.Sort(waits)
-	for _, instance := range c.received() {
-		sent += within(instance, now-time.Second, now)
-	}
-	return s, quantile(waits, 0.5), sent
-}
-
-// states says what belay does with the calls to each target, and to all.
-func states(e *experiment) string {
-	var words []string
-	for i, state := range e.belay() {
-		if state != "" {
-			words = append(words, e.targets[i]+" "+state)
+// newLive starts a set of servers for each client. stop ends them.
+func newLive(n network, calls float64, seed uint64) (l *live, stop func(), err error) {
+	l = &live{start: time.Now(), seed: seed}
+	l.board = &board{rate: calls, start: l.start}
+	var stops []func()
+	stop = func() {
+		for _, f := range stops {
+			f()
 		}
 	}
-	return strings.Join(words, ", ")
+	builds := slices.Clone(stacks)
+	builds[len(builds)-1] = func(base http.RoundTripper, targets []*url.URL) stack {
+		l.belay = newBelay(base, targets, agreed(calls))
+		return l.belay.stack
+	}
+	for _, build := range builds {
+		c, end, err := startColumn(n, build, l.board, seed, l.start)
+		if err != nil {
+			stop()
+			return nil, nil, err
+		}
+		stops = append(stops, end)
+		l.columns = append(l.columns, &recentColumn{column: c})
+	}
+	return l, stop, nil
+}
+
+// agreed is the limit that the owners of the servers have set: somewhat less than what all of them can answer. Few calls
+// may wait for their turn, since each has to be answered in a second.
+func agreed(calls float64) *ratelimit.Limiter {
+	most := headroom * calls * float64(len(instances))
+	return ratelimit.New(ratelimit.Config{Rate: rate.Limit(0.8 * most), Burst: int(most / 10), Queue: int(most / 10)})
+}
+
+// run issues calls and tells the feed about them until ctx ends, and waits for all of them.
+func (l *live) run(ctx context.Context) {
+	var running sync.WaitGroup
+	running.Go(func() {
+		issue(ctx, l.start, l.board.calls(l.seed), func(id int) {
+			for _, c := range l.columns {
+				running.Go(func() { c.call(ctx, l.start, id) })
+			}
+		})
+	})
+	tick := time.NewTicker(frameEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			l.feed.end()
+			running.Wait()
+			return
+		case <-tick.C:
+			l.feed.send(event("frame", l.frame()))
+		}
+	}
+}
+
+// serve serves the page until ctx ends.
+func (l *live) serve(ctx context.Context, ln net.Listener, listen string) error {
+	server := http.Server{Handler: l.handler(listen), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() { cancel(server.Serve(ln)) }() // ends with server
+	l.run(ctx)                               // and ends all streams
+	err := context.Cause(ctx)
+	if errors.Is(err, context.Canceled) {
+		err = nil
+	}
+	ending, done := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer done()
+	if server.Shutdown(ending) != nil {
+		server.Close() // somebody does not read, or sends half a request
+	}
+	return err
+}
+
+// runLive is the whole of -live.
+func runLive(ctx context.Context, o options, stdout io.Writer) error {
+	ln, err := net.Listen("tcp", o.listen)
+	if err != nil {
+		return fmt.Errorf("-listen: %w", err)
+	}
+	defer ln.Close()
+	l, stop, err := newLive(&loopback{}, o.rate, o.seed)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	fmt.Fprintf(stdout, "The live page is at http://%s/\n", ln.Addr())
+	if !ln.Addr().(*net.TCPAddr).IP.IsLoopback() {
+		fmt.Fprintln(stdout, "It is not only for this machine: whoever reaches that address can look at it and press its buttons.")
+	}
+	fmt.Fprintln(stdout, "Ctrl-C ends it.")
+	return l.serve(ctx, ln, o.listen)
+}
+
+func (l *live) stacks() []stack {
+	var list []stack
+	for _, c := range l.columns {
+		list = append(list, c.stack)
+	}
+	return list
 }

@@ -1,86 +1,170 @@
 package main
 
 import (
-	"strings"
+	"context"
+	"encoding/json"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
-// staged is an experiment that has come to the fifth second of a hundred, without any servers.
-func staged() *experiment {
-	e := &experiment{schedule: schedule{100 * time.Second, 100}, targets: []string{"A", "B", "C", "D", service}, end: 100 * time.Second}
-	for _, name := range []string{"plain", "naive", "careful", "belay"} {
-		c := &column{stack: stack{name: name, layers: "client -> transport"}}
-		c.calls = every(10*time.Millisecond, 0, 4*time.Second, false)
-		c.calls = append(c.calls, every(10*time.Millisecond, 4*time.Second, 4500*time.Millisecond, true)...)
-		c.calls = append(c.calls, every(10*time.Millisecond, 4500*time.Millisecond, 5*time.Second, name == "belay")...)
-		c.received = func() [][]time.Duration {
-			return [][]time.Duration{{4100 * time.Millisecond, 4200 * time.Millisecond}, {time.Second, 4300 * time.Millisecond}}
+// A watched run is a live one in virtual time.
+type watched struct {
+	*live
+	t *testing.T
+}
+
+func watch(t *testing.T, rate float64, look func(w watched)) {
+	synctest.Test(t, func(t *testing.T) {
+		l, stop, err := newLive(&memory{}, rate, 1)
+		if err != nil {
+			t.Fatal(err)
 		}
-		e.columns = append(e.columns, c)
-	}
-	states := []string{"used", "out", "tried", "", "used"}
-	e.columns[3].states = func() []string { return states }
-	e.samples = []sample{{time.Second, []string{"used", "used", "", "", "used"}}, {50 * time.Second, states}, {100 * time.Second, states}}
-	return e
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { l.run(ctx); close(done) }()
+		defer func() {
+			cancel()
+			<-done
+			time.Sleep(serversDone)
+			stop()
+			synctest.Wait()
+		}()
+		look(watched{l, t})
+	})
 }
 
-func TestRecent(t *testing.T) {
-	for i, want := range []int{50, 50, 50, 100} {
-		s, median, sent := recent(staged().columns[i], 5*time.Second)
-		if s != (share{want, 100}) && s != (share{want - 1, 99}) && s != (share{want, 101}) || median != time.Millisecond || sent != 3 {
-			t.Errorf("column %d: %v, %v, %d", i, s, median, sent)
+// after returns the frame that everybody sees when some time has passed.
+func (w watched) after(d time.Duration) (f frame) {
+	time.Sleep(d)
+	synctest.Wait()
+	w.feed.mu.Lock()
+	defer w.feed.mu.Unlock()
+	_, data := parseEvents(w.t, string(w.feed.past[len(w.feed.past)-1]))
+	if err := json.Unmarshal([]byte(data[0]), &f); err != nil {
+		w.t.Fatal(err)
+	}
+	return f
+}
+
+func (w watched) press(server, name string) {
+	if !w.board.press(server, name) {
+		w.t.Fatalf("no button %s for %s", name, server)
+	}
+}
+
+// rate is the share of calls that succeeded.
+func (r reading) rate() float64 { return float64(r.OK) / float64(r.Ended) }
+
+const plainColumn, naiveColumn, belayColumn = 0, 1, 3
+
+// Whatever is wrong with one server, belay soon answers everything, and sends it little; when it is mended it gets calls again.
+func TestOneServerFails(t *testing.T) {
+	for _, p := range presses[:len(presses)-1] {
+		if testing.Short() && p.fault != hung {
+			continue
 		}
+		t.Run(p.Name, func(t *testing.T) {
+			watch(t, 20, func(w watched) {
+				for _, r := range w.after(5 * time.Second).Clients {
+					if r.rate() != 1 || r.Wait > 200 || r.Sent > r.Ended+5 {
+						t.Errorf("before: %+v", r)
+					}
+				}
+				w.press("B", p.Name)
+				f := w.after(10 * time.Second)
+				plain, belay := f.Clients[plainColumn], f.Clients[belayColumn]
+				if plain.rate() > 0.9 || plain.rate() < 0.5 || belay.rate() < 0.95 {
+					t.Errorf("plain %+v, belay %+v", plain, belay)
+				}
+				if f.Faults[0] != "mend" || f.Faults[1] != p.Name || f.Belay.Breaker.State != "closed" {
+					t.Errorf("%+v", f)
+				}
+				if b := f.Belay.Endpoints[1]; b.Sent > 3 {
+					t.Errorf("belay sends %d requests a second to the server", b.Sent)
+				}
+				w.press("B", "mend")
+				f = w.after(time.Minute)
+				if b := f.Belay.Endpoints[1]; b.State != "healthy" || b.Sent < 1 || f.States[1] != used {
+					t.Errorf("a minute after it has been mended: %+v", b)
+				}
+			})
+		})
 	}
 }
 
-func TestLine(t *testing.T) {
-	got := line(staged(), 5*time.Second)
-	want := "   5 s  plain   50 %  naive   50 %  careful   50 %  belay  100 %  belay: A used, B out, C tried, all used  | A slow"
-	if got != want {
-		t.Errorf("\n%q, want\n%q", got, want)
+// When all fail, belay's breaker opens and its servers are left alone; when all are mended, it closes.
+func TestAllServersFail(t *testing.T) {
+	for _, p := range presses[:len(presses)-1] {
+		if testing.Short() && p.fault != hung {
+			continue
+		}
+		t.Run(p.Name, func(t *testing.T) {
+			watch(t, 20, func(w watched) {
+				w.press("all", p.Name)
+				opened := false
+				for range 40 {
+					f := w.after(frameEvery)
+					opened = opened || f.Belay.Breaker.State == "open" && f.Belay.Breaker.Seconds > 0 && f.States[4] == out
+				}
+				f := w.after(10 * time.Second)
+				naive, belay := f.Clients[naiveColumn], f.Clients[belayColumn]
+				if !opened || belay.OK > 0 || belay.Sent > 10 || naive.OK > 0 || naive.Sent < 10 {
+					t.Errorf("opened %v, naive %+v, belay %+v", opened, naive, belay)
+				}
+				w.press("all", "mend")
+				f = w.after(30 * time.Second)
+				if f.Belay.Breaker.State != "closed" || f.Clients[belayColumn].rate() < 0.99 || f.States[4] != used {
+					t.Errorf("after it was mended: %+v, %+v", f.Belay, f.Clients)
+				}
+			})
+		})
 	}
 }
 
-func TestLinesElsewhere(t *testing.T) {
-	var out strings.Builder
-	p := newProgress(&out)
-	for at := time.Duration(0); at < 5*time.Second; at += sampleEvery {
-		p.show(staged(), at)
-	}
-	p.clear()
-	if got := strings.Count(out.String(), "\n"); got != 4 || strings.Contains(out.String(), "\x1b") {
-		t.Errorf("%d lines, want one for each of the seconds 1 to 4:\n%q", got, out.String())
-	}
-}
-
-func TestBlockOnATerminal(t *testing.T) {
-	var out strings.Builder
-	p := &progress{out: &out, terminal: true}
-	for at := time.Duration(0); at < 2*time.Second; at += sampleEvery {
-		p.show(staged(), at)
-	}
-	p.clear()
-	blocks := strings.Split(out.String(), "\x1b[J")
-	if len(blocks) != 5 || blocks[4] != "" {
-		t.Fatalf("%d blocks, want 4 and nothing in the end", len(blocks)-1)
-	}
-	for _, b := range blocks[:4] {
-		for l := range strings.SplitSeq(b, "\n") {
-			if len(l) > 79 {
-				t.Errorf("%d columns: %q", len(l), l)
+// In a rush nobody but belay answers anything in time, and it answers what its limiter lets through.
+func TestRush(t *testing.T) {
+	watch(t, 20, func(w watched) {
+		w.board.call("rush")
+		f := w.after(8 * time.Second)
+		plain, belay := f.Clients[plainColumn], f.Clients[belayColumn]
+		if !f.Rush || plain.rate() > 0.5 || belay.OK < 80 || belay.Sent > 110 || f.Belay.Limiter.Refused == 0 {
+			t.Errorf("plain %+v, belay %+v, limiter %+v", plain, belay, f.Belay.Limiter)
+		}
+		w.board.call("usual")
+		f = w.after(12 * time.Second)
+		for i, r := range f.Clients {
+			if r.rate() < 0.99 {
+				t.Errorf("client %d after the rush: %+v", i, r)
 			}
 		}
-	}
+	})
 }
 
-func TestProgressWithoutSchedule(t *testing.T) {
-	e := staged()
-	e.schedule = schedule{}
-	if got := line(e, 5*time.Second); strings.Contains(got, "|") {
-		t.Errorf("faults of servers that are not ours: %q", got)
-	}
-	if got := block(e, 5*time.Second); strings.Contains(got, "#") || strings.Contains(got, "good") {
-		t.Errorf("faults of servers that are not ours: %q", got)
+// What a run remembers does not grow with its length.
+func TestLiveIsBounded(t *testing.T) {
+	watch(t, 20, func(w watched) {
+		w.after((remembered + 20) * frameEvery)
+		w.feed.mu.Lock()
+		defer w.feed.mu.Unlock()
+		if n := len(w.feed.past); n != remembered {
+			t.Errorf("%d frames, want %d", n, remembered)
+		}
+		for _, c := range w.columns {
+			if n := len(c.finished()); n > 100 {
+				t.Errorf("%s: %d calls", c.name, n)
+			}
+			for _, instance := range c.received() {
+				if len(instance) > 100 {
+					t.Errorf("%s: %d arrivals", c.name, len(instance))
+				}
+			}
+		}
+	})
+}
+
+func TestLiveServersThatCannotStart(t *testing.T) {
+	if _, _, err := newLive(&broken{}, 50, 1); err == nil {
+		t.Error("no error")
 	}
 }

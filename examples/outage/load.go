@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"iter"
 	"math/rand/v2"
 	"net/http"
 	"strconv"
@@ -25,8 +26,10 @@ func poisson(seed uint64, rate float64, total time.Duration) []time.Duration {
 
 // issue runs send for each moment, never waiting for an answer: users do not wait for each other either. It returns how
 // late it was at worst, which says whether the machine was too slow for the load.
-func issue(ctx context.Context, start time.Time, moments []time.Duration, send func(id int)) (late time.Duration) {
-	for id, moment := range moments {
+func issue(ctx context.Context, start time.Time, moments iter.Seq[time.Duration], send func(id int)) (late time.Duration) {
+	id := -1
+	for moment := range moments {
+		id++
 		if wait := moment - time.Since(start); wait > 0 {
 			select {
 			case <-time.After(wait):
@@ -55,10 +58,19 @@ type column struct {
 	stack
 	verify   func(id int, resp *http.Response) error // reads the answer
 	received func() [][]time.Duration                // when requests arrived upstream, per instance
+	set      []*instance                             // what it calls, if that is ours
 
 	client http.Client
 	mu     sync.Mutex
 	calls  []call // in order of their ends
+}
+
+func newColumn(s stack, verify func(int, *http.Response) error) *column {
+	return &column{stack: s, verify: verify, client: http.Client{
+		Transport: s.transport,
+		// A redirect is an answer: to follow it would be a request more.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
 }
 
 // call makes one call and records it, unless the whole run was interrupted meanwhile.
@@ -95,4 +107,13 @@ func (c *column) finished() []call {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.calls[:len(c.calls):len(c.calls)]
+}
+
+// take returns the calls that have ended since it was called last, and forgets them.
+func (c *column) take() []call {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	taken := c.calls
+	c.calls = nil
+	return taken
 }

@@ -38,7 +38,7 @@ func TestIssue(t *testing.T) {
 		start := time.Now()
 		moments := []time.Duration{0, time.Second, time.Second, 3 * time.Second}
 		var sent []time.Duration
-		late := issue(t.Context(), start, moments, func(id int) {
+		late := issue(t.Context(), start, slices.Values(moments), func(id int) {
 			if id != len(sent) {
 				t.Errorf("id %d, want %d", id, len(sent))
 			}
@@ -54,7 +54,7 @@ func TestIssueLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var sent []time.Duration
 		start := time.Now()
-		late := issue(t.Context(), start, []time.Duration{0, time.Second, 5 * time.Second}, func(int) {
+		late := issue(t.Context(), start, slices.Values([]time.Duration{0, time.Second, 5 * time.Second}), func(int) {
 			sent = append(sent, time.Since(start))
 			time.Sleep(3 * time.Second)
 		})
@@ -70,10 +70,10 @@ func TestIssueEndsWithItsContext(t *testing.T) {
 		defer cancel()
 		sent := 0
 		start := time.Now()
-		issue(ctx, start, []time.Duration{0, time.Second, 2 * time.Second}, func(int) { sent++ })
+		issue(ctx, start, slices.Values([]time.Duration{0, time.Second, 2 * time.Second}), func(int) { sent++ })
 		if sent != 2 || time.Since(start) != 1500*time.Millisecond {
 			t.Errorf("%d sent until %v", sent, time.Since(start))
 		}
-		issue(ctx, start, []time.Duration{0, time.Second}, func(int) { t.Error("sent a late call after the end") })
+		issue(ctx, start, slices.Values([]time.Duration{0, time.Second}), func(int) { t.Error("sent a late call after the end") })
 	})
 }

@@ -8,6 +8,10 @@
 // over their set by the same round robin, but for Belay, which has a balancer. Then the servers fail: first one by one, until a single good one is left, then all at
 // once, and when they are back they are weak at first.
 //
+// With -live there is no script: a page shows the four clients at work, and has buttons that break the servers.
+//
+//	go run ./examples/outage -live
+//
 // With -url the clients call your own endpoints instead, politely.
 package main
 
@@ -43,6 +47,8 @@ type options struct {
 	seed     uint64
 	check    bool
 	report   string
+	live     bool
+	listen   string
 	urls     []*url.URL
 }
 
@@ -50,11 +56,13 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	var o options
 	flags := flag.NewFlagSet("outage", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.DurationVar(&o.duration, "duration", 0, "how long calls are issued (default 26s, with -url 1m)")
-	flags.Float64Var(&o.rate, "rate", 0, "calls a second (default 200); with -url: requests a second that your endpoints\nsee at most, retries included (default 5)")
+	flags.DurationVar(&o.duration, "duration", 0, "how long calls are issued (default 26s, with -url 1m;\nwith -live until Ctrl-C)")
+	flags.Float64Var(&o.rate, "rate", 0, "calls a second (default 200, with -live 50); with -url: requests a second that your endpoints\nsee at most, retries included (default 5)")
 	flags.Uint64Var(&o.seed, "seed", 1, "repeats the same calls at the same moments")
 	flags.BoolVar(&o.check, "check", false, "exit with 1 unless belay does better than plain by what is promised")
 	flags.StringVar(&o.report, "report", "", "write a page with time lines to this `file`")
+	flags.BoolVar(&o.live, "live", false, "serve a page that shows what happens and has buttons that break the servers")
+	flags.StringVar(&o.listen, "listen", anyPort, "the `address` of that page")
 	var urls []string
 	flags.Func("url", "send GET requests to this `URL` instead of own servers; repeat for more instances", func(s string) error {
 		urls = append(urls, s)
@@ -90,6 +98,17 @@ func (o *options) complete(flags *flag.FlagSet, urls []string) error {
 	set := map[string]bool{}
 	flags.Visit(func(f *flag.Flag) { set[f.Name] = true })
 	duration, rate, slowest, fastest, least := usual, 200.0, 20.0, 2000.0, shortest
+	if set["listen"] && !o.live {
+		return errors.New("-listen is where -live serves its page: it cannot be used without")
+	}
+	if o.live {
+		rate, slowest, fastest = 50, 20, 200
+		for _, name := range []string{"url", "check", "report", "duration"} {
+			if set[name] {
+				return fmt.Errorf("-live runs until Ctrl-C and shows its own servers: it cannot be used with -%s", name)
+			}
+		}
+	}
 	if len(o.urls) > 0 {
 		duration, rate, slowest, fastest, least = time.Minute, 5, 0.1, 100, time.Second
 		if o.check {
@@ -111,6 +130,9 @@ func (o *options) complete(flags *flag.FlagSet, urls []string) error {
 	return nil
 }
 
+// anyPort is a free port that only this machine can reach.
+const anyPort = "127.0.0.1:0"
+
 // run is main without a process around it.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	o, err := parse(args, stderr)
@@ -123,6 +145,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	fail := func(err error) int {
 		fmt.Fprintf(stderr, "outage: %v\n", err)
 		return exitUsage
+	}
+	if o.live {
+		if err := runLive(ctx, o, stdout); err != nil {
+			return fail(err)
+		}
+		return 0
 	}
 	var report *os.File
 	if o.report != "" { // before the run, so that a wrong path is no half minute's work lost

@@ -33,6 +33,13 @@ func TestBadFlags(t *testing.T) {
 		{[]string{"-url", "http://user:pass@a.example/"}, `-url "http://user:xxxxx@a.example/": credentials`},
 		{[]string{"-url", "http://a.example/", "-check"}, "-check is about"},
 		{[]string{"-url", "http://a.example/", "-rate", "101"}, "-rate 101: want 0.1 to 100"},
+		{[]string{"-listen", "127.0.0.1:8080"}, "-listen is where -live serves"},
+		{[]string{"-live", "-check"}, "it cannot be used with -check"},
+		{[]string{"-live", "-duration", "26s"}, "it cannot be used with -duration"},
+		{[]string{"-live", "-url", "http://a.example/"}, "it cannot be used with -url"},
+		{[]string{"-live", "-report", "x.html"}, "it cannot be used with -report"},
+		{[]string{"-live", "-rate", "1000"}, "-rate 1000: want 20 to 200"},
+		{[]string{"-live", "-listen", "127.0.0.1"}, "-listen: listen tcp"},
 		{[]string{"-report", filepath.Join(t.TempDir(), "no", "such", "folder.html")}, "-report: open"},
 	} {
 		var out, err strings.Builder
@@ -50,7 +57,7 @@ func TestHelp(t *testing.T) {
 	if code := run(t.Context(), []string{"-help"}, &out, &err); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	for _, want := range []string{"-check", "-duration", "-rate", "-report", "-seed", "-url", "default 26s", "default 200"} {
+	for _, want := range []string{"-check", "-duration", "-listen", "-live", "-rate", "-report", "-seed", "-url", "default 26s", "default 200"} {
 		if !strings.Contains(err.String(), want) {
 			t.Errorf("no %q in the help", want)
 		}
@@ -66,6 +73,9 @@ func TestDefaults(t *testing.T) {
 	urls, _ := parse([]string{"-url", "http://a.example/", "-url", "https://b.example/"}, &err)
 	if urls.duration != time.Minute || urls.rate != 5 || len(urls.urls) != 2 {
 		t.Errorf("%+v", urls)
+	}
+	if o, _ := parse([]string{"-live"}, &err); !o.live || o.rate != 50 || o.listen != "127.0.0.1:0" {
+		t.Errorf("%+v", o)
 	}
 	if err.Len() > 0 {
 		t.Errorf("%s", err.String())

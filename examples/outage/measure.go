@@ -33,7 +33,7 @@ type result struct {
 // measure sums up calls and the arrivals of their requests upstream. The run has come to the moment until.
 func measure(name string, s schedule, calls []call, arrivals [][]time.Duration, until time.Duration) result {
 	r := result{name: name, calls: len(calls)}
-	outage, end := s.span(down)
+	outage, end := s.span(unavailable)
 	var waits []time.Duration
 	for _, c := range calls {
 		if s.answerable(c.issued) {

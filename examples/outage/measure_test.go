@@ -87,7 +87,7 @@ func TestRecovery(t *testing.T) {
 
 func TestMeasure(t *testing.T) {
 	s := schedule{total: 100 * time.Second, rate: 1}
-	outage, end := s.span(down)
+	outage, end := s.span(unavailable)
 	calls := []call{
 		{issued: 0, took: 10 * time.Millisecond, ok: true},
 		{issued: 1, took: 20 * time.Millisecond, ok: true},

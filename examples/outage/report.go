@@ -12,10 +12,14 @@ import (
 //go:embed report.html
 var reportHTML string
 
+//go:embed style.css
+var style string // of the report and the live page
+
 var reportTemplate = template.Must(template.New("report").Parse(reportHTML))
 
 // A page is what the template shows.
 type page struct {
+	Style       template.CSS
 	Own         bool // own servers with faults, not the user's URLs
 	Interrupted string
 	Calls       int
@@ -35,7 +39,7 @@ func (s stack) Layers() string { return s.layers }
 
 // writeReport writes the run as one self-contained page.
 func writeReport(w io.Writer, o options, e *experiment) error {
-	p := page{Own: len(o.urls) == 0, Duration: o.duration, Rate: o.rate, Seed: o.seed, Targets: plural(len(o.urls), "URL"),
+	p := page{Style: template.CSS(style), Own: len(o.urls) == 0, Duration: o.duration, Rate: o.rate, Seed: o.seed, Targets: plural(len(o.urls), "URL"),
 		Drawings: []*drawing{draw(e, wide), draw(e, narrow)}}
 	if e.interrupted {
 		p.Interrupted = fmt.Sprintf("%.1f s", e.end.Seconds())

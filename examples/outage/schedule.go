@@ -14,7 +14,7 @@ var phases = []phase{
 	{slow, "A", moment{0.6, 1.0}, moment{4.5, 12.3}},
 	{cut, "C", moment{1.6, 3.0}, moment{4.5, 12.3}},
 	{busy, "B", moment{3.6, 11.1}, moment{4.5, 12.3}}, // now only D is good
-	{down, "ABCD", moment{4.6, 12.6}, moment{6.0, 15.3}},
+	{unavailable, "ABCD", moment{4.6, 12.6}, moment{6.0, 15.3}},
 	{reduced, "ABCD", moment{6.0, 15.3}, moment{11.5, 22.0}},
 }
 
@@ -45,16 +45,19 @@ const instances = "ABCD"
 type fault int
 
 const (
-	none    fault = iota
-	slow          // answers late
-	busy          // answers 503 with Retry-After in bursts
-	cut           // resets the connection after half of the body
-	down          // answers 503
-	reduced       // has only part of its capacity, which grows back
+	none        fault = iota
+	slow              // answers late
+	busy              // answers 503 with Retry-After in bursts
+	cut               // resets the connection after half of the body
+	unavailable       // answers 503
+	reduced           // has only part of its capacity, which grows back
+	hung              // takes requests and never answers
+	refused           // has ended: its connections break, and new ones are refused
+	down              // has lost its machine: nothing comes back, not even to a new connection
 )
 
 func (f fault) String() string {
-	return [...]string{"good", "slow", "503 bursts", "resets", "down", "weak"}[f]
+	return [...]string{"good", "slow", "503 bursts", "resets", "503", "weak", "hung", "refused", "down"}[f]
 }
 
 type phase struct {

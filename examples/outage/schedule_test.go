@@ -49,7 +49,7 @@ func testSchedule(t *testing.T, s schedule) {
 		}
 	}
 
-	outage, end := s.span(down)
+	outage, end := s.span(unavailable)
 	weak, back := s.span(reduced)
 	if end != weak {
 		t.Errorf("the outage ends at %v, but servers are weak from %v on", end, weak)
@@ -84,11 +84,11 @@ func TestCapacity(t *testing.T) {
 
 func TestDescribe(t *testing.T) {
 	s := schedule{total: usual, rate: 100}
-	outage, _ := s.span(down)
+	outage, _ := s.span(unavailable)
 	for at, want := range map[time.Duration]string{
 		0:                "all good",
 		12 * time.Second: "A slow, B 503 bursts, C resets",
-		outage:           "all down",
+		outage:           "all 503",
 	} {
 		if got := s.describe(at); got != want {
 			t.Errorf("at %v: %q, want %q", at, got, want)

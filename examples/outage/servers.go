@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"log"
@@ -11,22 +12,30 @@ import (
 	"net/url"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 )
 
 // idHeader carries the number of the call, which decides what its answer holds and how long the work for it takes.
 const idHeader = "Call-Id"
 
-// An instance is one HTTP server with the faults of a schedule. Its capacity is a queue in fluid form: each answer takes
-// 1/capacity of the server's time, in order of arrival, and a client that gives up does not take its request out of the
-// queue, so too much load makes every answer too late, as it does in life.
+// Conditions say what is wrong with an instance at a moment of the run, since when, and how many requests a second it can
+// answer. A schedule knows them in advance, a board is told them by those who look at the live page.
+type conditions interface {
+	fault(instance byte, t time.Duration) (f fault, since time.Duration)
+	capacity(instance byte, t time.Duration) float64
+}
+
+// An instance is one HTTP server with faults. Its capacity is a queue in fluid form: each answer takes 1/capacity of the
+// server's time, in order of arrival, and a client that gives up does not take its request out of the queue, so too much
+// load makes every answer too late, as it does in life.
 type instance struct {
-	name     byte
-	schedule schedule
-	seed     uint64
-	start    time.Time // of the run
-	target   *url.URL
-	server   http.Server
+	name       byte
+	conditions conditions
+	seed       uint64
+	start      time.Time // of the run
+	target     *url.URL
+	server     http.Server
 
 	mu        sync.Mutex
 	busyUntil time.Duration   // since start, when the work accepted so far is done
@@ -34,7 +43,7 @@ type instance struct {
 }
 
 // startSet starts one set of instances, each on a listener of its own.
-func startSet(listen func() (net.Listener, error), s schedule, seed uint64, start time.Time) ([]*instance, error) {
+func startSet(listen func() (net.Listener, error), c conditions, seed uint64, start time.Time) ([]*instance, error) {
 	var set []*instance
 	for i := range len(instances) {
 		ln, err := listen()
@@ -42,7 +51,7 @@ func startSet(listen func() (net.Listener, error), s schedule, seed uint64, star
 			stopSet(set)
 			return nil, fmt.Errorf("starting server %c: %w", instances[i], err)
 		}
-		in := &instance{name: instances[i], schedule: s, seed: seed, start: start,
+		in := &instance{name: instances[i], conditions: c, seed: seed, start: start,
 			target: &url.URL{Scheme: "http", Host: ln.Addr().String(), Path: "/"}}
 		in.server.Handler = in
 		in.server.ErrorLog = log.New(io.Discard, "", 0)
@@ -59,13 +68,9 @@ func stopSet(set []*instance) {
 }
 
 func (in *instance) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	in.mu.Lock()
-	now := time.Since(in.start)
-	in.arrivals = append(in.arrivals, now)
-	in.mu.Unlock()
-
-	f, since := in.schedule.fault(in.name, now)
-	if f == down {
+	now := in.arrive()
+	f, since := in.conditions.fault(in.name, now)
+	if f == unavailable {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return
 	}
@@ -73,6 +78,13 @@ func (in *instance) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Retry-After", "1")
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return
+	}
+	switch f {
+	case hung, down:
+		<-r.Context().Done()
+		return
+	case refused:
+		panic(http.ErrAbortHandler) // closes the connection
 	}
 	wait, ok := in.admit(now)
 	if !ok {
@@ -96,12 +108,60 @@ func (in *instance) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	reset(w)
 }
 
+// arrive takes down that a request arrives now.
+func (in *instance) arrive() (now time.Duration) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	now = time.Since(in.start)
+	in.arrivals = append(in.arrivals, now)
+	return now
+}
+
+// reach is the way of a new connection to the instance. A request that cannot have one counts as if it had arrived.
+func (in *instance) reach(ctx context.Context) error {
+	for try := range patience {
+		f, _ := in.conditions.fault(in.name, time.Since(in.start))
+		if f != refused && f != down {
+			return nil
+		}
+		if try == 0 {
+			in.arrive()
+		}
+		if f == refused {
+			return &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
+		}
+		select {
+		case <-time.After(time.Second): // then TCP asks again
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ETIMEDOUT}
+}
+
+// patience is how often a new connection is asked for.
+const patience = 3
+
+// dial connects to the instances of the set by n.
+func dial(n network, set []*instance) func(ctx context.Context, network, address string) (net.Conn, error) {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		for _, in := range set {
+			if in.target.Host == address {
+				if err := in.reach(ctx); err != nil {
+					return nil, err
+				}
+			}
+		}
+		return n.DialContext(ctx, network, address)
+	}
+}
+
 // admit queues a request that arrives at now and returns how long it waits for its turn. It refuses one that would wait
 // for too long; that takes some of the server's time too.
 func (in *instance) admit(now time.Duration) (wait time.Duration, ok bool) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	service := time.Duration(float64(time.Second) / in.schedule.capacity(in.name, now))
+	service := time.Duration(float64(time.Second) / in.conditions.capacity(in.name, now))
 	wait = max(0, in.busyUntil-now)
 	if wait >= maxWait {
 		in.busyUntil = min(in.busyUntil+time.Duration(refusalCost*float64(service)), now+maxWait+maxDebt)
@@ -116,6 +176,15 @@ func (in *instance) received() []time.Duration {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	return in.arrivals[:len(in.arrivals):len(in.arrivals)]
+}
+
+// take returns how many requests arrived since it was called last, and forgets them.
+func (in *instance) take() int {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	n := len(in.arrivals)
+	in.arrivals = nil
+	return n
 }
 
 // reset delivers what was written so far and resets the connection.

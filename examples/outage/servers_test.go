@@ -14,7 +14,7 @@ import (
 )
 
 func TestQueue(t *testing.T) {
-	in := &instance{name: 'A', schedule: schedule{total: 100 * time.Second, rate: 100}}
+	in := &instance{name: 'A', conditions: schedule{total: 100 * time.Second, rate: 100}}
 	const service = time.Second / 150
 	admit := func(now, want time.Duration) {
 		t.Helper()
@@ -61,7 +61,7 @@ func TestQueue(t *testing.T) {
 // serve sends one request to an instance that has run for the time at.
 func serve(t *testing.T, name byte, at time.Duration) (resp *http.Response, took time.Duration) {
 	synctest.Test(t, func(t *testing.T) {
-		in := &instance{name: name, schedule: schedule{total: 100 * time.Second, rate: 100}, start: time.Now()}
+		in := &instance{name: name, conditions: schedule{total: 100 * time.Second, rate: 100}, start: time.Now()}
 		time.Sleep(at)
 		w := httptest.NewRecorder()
 		r := httptest.NewRequest(http.MethodGet, "/", nil)
@@ -81,7 +81,7 @@ func TestFaults(t *testing.T) {
 	s := schedule{total: 100 * time.Second}
 	ill, _ := s.span(slow)
 	burst, _ := s.span(busy)
-	outage, _ := s.span(down)
+	outage, _ := s.span(unavailable)
 	for _, c := range []struct {
 		what          string
 		name          byte
@@ -96,7 +96,7 @@ func TestFaults(t *testing.T) {
 		{"in a burst", 'B', burst, 503, 0, 0, "1", false},
 		{"after a burst", 'B', burst + burstFor, 200, 5 * time.Millisecond, 15 * time.Millisecond, "", true},
 		{"in the next burst", 'B', burst + burstEvery, 503, 0, 0, "1", false},
-		{"down", 'D', outage, 503, 0, 0, "", false},
+		{"503", 'D', outage, 503, 0, 0, "", false},
 	} {
 		resp, took := serve(t, c.name, c.at)
 		if resp.StatusCode != c.status || took < c.least || took > c.most || resp.Header.Get("Retry-After") != c.retryAfter {

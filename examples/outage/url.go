@@ -65,7 +65,9 @@ func drive(ctx context.Context, base http.RoundTripper, o options, out io.Writer
 	e := &experiment{turns: true, start: time.Now(), targets: names(o.urls)}
 	for _, build := range stacks {
 		g := &gate{Base: base, limiter: limiter, left: &left, start: e.start}
-		e.add(build(g, o.urls), verifyStatus, g.received)
+		c := newColumn(build(g, o.urls), verifyStatus)
+		c.received = g.received
+		e.columns = append(e.columns, c)
 	}
 	e.show(ctx, p.moments(), out)
 	printStacks(out, e)
