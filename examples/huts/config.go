@@ -27,13 +27,14 @@ type config struct {
 	Data string // HUTS_DATA: the directory of the databases; "": a temporary one
 	NATS string // NATS_URL: the broker
 
-	Booking, Mail string // BOOKING_URL, MAIL_URL: our services, for trips
+	Booking, Mail string // BOOKING_URL, MAIL_URL: our services, for trips and desk
 
 	Payment, Weather, MailServer string          // PAYMENT_URL, WEATHER_URL, MAILSERVER_URL
 	Bulletins                    []string        // BULLETIN_URLS: mirrors, with commas between
 	PaymentToken                 platform.Secret // PAYMENT_TOKEN
 
-	TokenKey ed25519.PublicKey // TOKEN_KEY: of the identity provider, in base64
+	Identity string            // IDENTITY_URL: the identity provider, for the desk
+	TokenKey ed25519.PublicKey // TOKEN_KEY: the key of its tokens, in base64
 	Proxies  []netip.Prefix    // TRUSTED_PROXIES: who may say where requests come from, with commas between
 	Open     bool              // HUTS_OPEN: the simulated world can be broken from other machines, too
 
@@ -53,7 +54,7 @@ func read(getenv func(string) string) (config, error) {
 	c := config{
 		Addr: or("HUTS_ADDR", "127.0.0.1:8080"), Data: getenv("HUTS_DATA"), NATS: getenv("NATS_URL"),
 		Booking: getenv("BOOKING_URL"), Mail: getenv("MAIL_URL"),
-		Payment: getenv("PAYMENT_URL"), Weather: getenv("WEATHER_URL"), MailServer: getenv("MAILSERVER_URL"),
+		Payment: getenv("PAYMENT_URL"), Weather: getenv("WEATHER_URL"), MailServer: getenv("MAILSERVER_URL"), Identity: getenv("IDENTITY_URL"),
 		PaymentToken: platform.NewSecret(or("PAYMENT_TOKEN", "payment-secret")), Patience: 5 * time.Second,
 	}
 	if list := getenv("BULLETIN_URLS"); list != "" {
@@ -63,6 +64,7 @@ func read(getenv func(string) string) (config, error) {
 	for name, values := range map[string][]string{
 		"NATS_URL": {c.NATS}, "BOOKING_URL": {c.Booking}, "MAIL_URL": {c.Mail}, "PAYMENT_URL": {c.Payment},
 		"WEATHER_URL": {c.Weather}, "MAILSERVER_URL": {c.MailServer}, "BULLETIN_URLS": c.Bulletins,
+		"IDENTITY_URL": {c.Identity},
 	} {
 		for _, v := range values {
 			if u, err := url.Parse(v); v != "" && (err != nil || u.Host == "") {
@@ -83,6 +85,9 @@ func read(getenv func(string) string) (config, error) {
 			errs = append(errs, errors.New("huts: TOKEN_KEY is not an Ed25519 public key in base64"))
 		}
 		c.TokenKey = key
+	}
+	if c.Identity != "" && c.TokenKey == nil {
+		errs = append(errs, errors.New("huts: IDENTITY_URL needs TOKEN_KEY, to know the tokens from there"))
 	}
 	if v := getenv("TRUSTED_PROXIES"); v != "" {
 		for s := range strings.SplitSeq(v, ",") {

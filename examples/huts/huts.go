@@ -8,10 +8,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,6 +23,7 @@ import (
 	"github.com/belay-go/belay/examples/huts/app"
 	"github.com/belay-go/belay/examples/huts/platform"
 	"github.com/belay-go/belay/examples/huts/service/booking"
+	"github.com/belay-go/belay/examples/huts/service/desk"
 	"github.com/belay-go/belay/examples/huts/service/mail"
 	"github.com/belay-go/belay/examples/huts/service/trips"
 	"github.com/belay-go/belay/examples/huts/world"
@@ -46,8 +49,8 @@ type program struct {
 
 // start starts the services named only, or all if that is "".
 func start(ctx context.Context, c config, only string) (_ *program, err error) {
-	if only != "" && only != "booking" && only != "trips" && only != "mail" {
-		return nil, fmt.Errorf("huts: there is no service %q: want booking, trips or mail", only)
+	if only != "" && only != "booking" && only != "trips" && only != "mail" && only != "desk" {
+		return nil, fmt.Errorf("huts: there is no service %q: want booking, trips, mail or desk", only)
 	}
 	p := &program{mux: http.NewServeMux()}
 	defer func() {
@@ -82,13 +85,13 @@ func start(ctx context.Context, c config, only string) (_ *program, err error) {
 		front.Handle("POST /world/{system}", platform.Local(http.HandlerFunc(p.breakSystem), c.Open))
 	}
 	p.server = platform.NewServer(front)
-	if only != "trips" {
+	if only != "trips" && only != "desk" {
 		if p.bus, err = p.connect(ctx, c); err != nil {
 			return nil, err
 		}
 		p.closers = append(p.closers, func() error { p.bus.Close(); return nil })
 	}
-	for name, begin := range map[string]func(context.Context, config) error{"booking": p.booking, "mail": p.mail, "trips": p.trips} {
+	for name, begin := range map[string]func(context.Context, config) error{"booking": p.booking, "mail": p.mail, "trips": p.trips, "desk": p.desk} {
 		if only == "" || only == name {
 			if err := begin(ctx, c); err != nil {
 				return nil, err
@@ -112,7 +115,7 @@ func (p *program) surround(c *config) error {
 		c.Weather = cmp.Or(c.Weather, w.Weather.URL)
 		c.MailServer = cmp.Or(c.MailServer, w.Mail.URL)
 		if c.TokenKey == nil {
-			c.TokenKey = w.Identity.Key
+			c.TokenKey, c.Identity = w.Identity.Key, w.Identity.URL
 		}
 		if len(c.Bulletins) == 0 {
 			for _, b := range w.Bulletins {
@@ -193,6 +196,28 @@ func (p *program) trips(_ context.Context, c config) error {
 		p.mux.Handle("/graphql", h)
 	}
 	return err
+}
+
+func (p *program) desk(_ context.Context, c config) error {
+	if c.Identity == "" {
+		return errors.New("huts: the desk needs IDENTITY_URL beside TOKEN_KEY: where people sign in")
+	}
+	identity, err := outside.NewIdentity(c.Identity, connections())
+	if err != nil {
+		return err
+	}
+	model, err := desk.NewModel(c.Booking, connections())
+	if err != nil {
+		return err
+	}
+	d := &desk.Desk{Model: model, Sessions: platform.NewSessions(platform.NewVerifier(c.TokenKey)), SignIn: identity.Token}
+	for _, id := range slices.Sorted(maps.Keys(huts)) {
+		d.Huts = append(d.Huts, huts[id])
+	}
+	p.mux.Handle("/desk/", d.Handler())
+	p.mux.HandleFunc("GET /style.css", platform.Style)
+	p.mux.Handle("GET /{$}", http.RedirectHandler("/desk/", http.StatusSeeOther))
+	return nil
 }
 
 func (p *program) open(c config, name string) (*store.Store, error) {

@@ -202,7 +202,8 @@ func TestCrashAtEachStep(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer w.Close()
-			env := []string{"PAYMENT_URL=" + w.Payment.URL, "WEATHER_URL=" + w.Weather.URL, "MAILSERVER_URL=" + w.Mail.URL, "BULLETIN_URLS=" + w.Bulletins[0].URL, tokenKey(w)}
+			env := []string{"PAYMENT_URL=" + w.Payment.URL, "WEATHER_URL=" + w.Weather.URL, "MAILSERVER_URL=" + w.Mail.URL, "BULLETIN_URLS=" + w.Bulletins[0].URL,
+				"IDENTITY_URL=" + w.Identity.URL, tokenKey(w)}
 			data := t.TempDir()
 			dies := begin(t, []string{"-data", data}, append(env, "HUTS_DIES_AT="+step)...)
 			put(t.Context(), dies.URL+a1, w.Identity.Token("ann", ""), 2)
@@ -417,9 +418,9 @@ func TestDemo(t *testing.T) {
 func TestConfigSaysAllFaults(t *testing.T) {
 	_, err := read(func(name string) string {
 		return map[string]string{"NATS_URL": "localhost", "PAYMENT_URL": "::", "BULLETIN_URLS": "http://one,two",
-			"TOKEN_KEY": "c2hvcnQ=", "TRUSTED_PROXIES": "10.0.0.1", "HUTS_OPEN": "maybe"}[name]
+			"IDENTITY_URL": "id.example", "TOKEN_KEY": "c2hvcnQ=", "TRUSTED_PROXIES": "10.0.0.1", "HUTS_OPEN": "maybe"}[name]
 	})
-	for _, name := range []string{"NATS_URL", "PAYMENT_URL", "BULLETIN_URLS", "TOKEN_KEY", "TRUSTED_PROXIES", "HUTS_OPEN"} {
+	for _, name := range []string{"NATS_URL", "PAYMENT_URL", "BULLETIN_URLS", "IDENTITY_URL", "TOKEN_KEY", "TRUSTED_PROXIES", "HUTS_OPEN"} {
 		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%v says nothing of %s", err, name)
 		}

@@ -34,7 +34,7 @@ func main() {
 func run(ctx context.Context, args []string, getenv func(string) string, out io.Writer) error {
 	flags := flag.NewFlagSet("huts", flag.ContinueOnError)
 	data := flags.String("data", "", "`directory` of the databases; a temporary one by default")
-	only := flags.String("only", "", "run one `service`: booking, trips or mail")
+	only := flags.String("only", "", "run one `service`: booking, trips, mail or desk")
 	demo := flags.Bool("demo", false, "book for a while, break systems, and check that nothing was lost")
 	duration := flags.Duration("duration", 20*time.Second, "of the demo")
 	letters := flags.Bool("letters", false, "print the dead letters, and end")
@@ -76,7 +76,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, out io.
 
 // tell says what to try.
 func tell(out io.Writer, p *program) {
-	fmt.Fprintf(out, "The huts are open at %s (Ctrl-C ends). Try\n\n", p.URL)
+	fmt.Fprintf(out, "The huts are open at %s (Ctrl-C ends). Look there with a browser, or try\n\n", p.URL)
 	if p.World != nil {
 		fmt.Fprintf(out, "  TOKEN=$(curl -s -d name=ann %s/token)\n", p.URL)
 	}
