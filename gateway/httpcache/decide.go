@@ -28,7 +28,7 @@ func (x *exchange) decide(now instant) usage {
 		if e.troubled(now) || x.cache.refresh(x, e) {
 			return useStale
 		}
-		// The cache is closed, so that the caller has to wait.
+		// There is nobody to refresh it, so that the caller has to wait.
 	}
 	if e.troubled(now) {
 		t := e.trouble.Load()

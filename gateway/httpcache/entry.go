@@ -196,16 +196,43 @@ func (e *entry) assess(x *exchange, resp *http.Response) directives {
 	if d.mustUnderstand {
 		noStore = http.StatusText(e.code) == ""
 	}
-	private := d.private || len(d.privateFields) > 0
-	authorized := shared && (x.authorized || x.below) && !d.public && !d.mustRevalidate && d.sMaxAge == absent
-	e.valid = !noStore && !(shared && d.private) && !authorized &&
-		// What is somebody's is not kept unless it is known whose it is.
-		(x.key.named() || !private && !(x.below && !shared) && h["Set-Cookie"] == nil && h["Set-Cookie2"] == nil) &&
+	e.valid = !noStore && !(shared && d.private) && !(shared && x.authorized && !d.forAll(shared)) &&
 		storable(e.code) && (explicit || understood || d.private) &&
 		// It would be of no use otherwise.
 		(e.validates() || !e.noCache && e.lifetime+e.whileRevalidate+max(0, e.ifError) > 0)
-
+	// What is somebody's is not kept unless it is known whose it is.
+	x.unnamed = e.valid && !x.named(h, &d)
+	e.valid = e.valid && !x.unnamed
 	return d
+}
+
+// named reports whether it is known whose a response is, or that it is everybody's.
+func (x *exchange) named(h http.Header, d *directives) bool {
+	if x.made == elsewhere || x.made == fields && !(d.forAll(x.cache.cfg.Shared) && x.seesVary(h)) {
+		return false
+	}
+	return x.key.named() && x.made == unchanged ||
+		!d.private && len(d.privateFields) == 0 && h["Set-Cookie"] == nil && h["Set-Cookie2"] == nil
+}
+
+// forAll reports whether a response is for others than those who have the credentials
+// of the request (RFC 9111, section 3.5).
+func (d *directives) forAll(shared bool) bool {
+	return d.public || shared && (d.mustRevalidate || d.sMaxAge != absent)
+}
+
+// seesVary reports whether layers below have left alone the fields that a response was
+// selected by.
+func (x *exchange) seesVary(h http.Header) bool {
+	for _, line := range h["Vary"] {
+		for name := range members(line) {
+			name = http.CanonicalHeaderKey(name)
+			if x.asked == nil || !slices.Equal(x.asked.Header[name], x.header[name]) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // storable reports whether responses with a status may be stored. Those that ask for

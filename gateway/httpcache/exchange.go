@@ -22,17 +22,20 @@ type exchange struct {
 
 	key        key
 	hash       hash
-	authorized bool     // there are credentials for the origin
-	below      bool     // a layer below has added some, as far as can be seen
-	variants   []*entry // what is stored
-	entry      *entry   // of it, what the request selects
+	authorized bool          // there are credentials for the origin
+	vouched    bool          // Transport.Partition has named whose it is
+	made       change        // what layers below have made of the request
+	asked      *http.Request // that, if it is not unchanged and can be seen
+	unnamed    bool          // the response would be stored, if it were known whose it is
+	variants   []*entry      // what is stored
+	entry      *entry        // of it, what the request selects
 
 	why        string  // the origin has to be asked: Status.Forward
 	flight     *flight // that this leads: own
 	own        flight
-	validating bool // the origin is asked whether the entry is still good
-	together   bool // others may wait for it
-	quiet      bool // nobody is answered
+	validating bool     // the origin is asked whether the entry is still good
+	together   bool     // others may wait for it
+	refresh    *refresh // that this is: nobody is answered
 	requested  instant
 	received   instant
 	generation generation // of the target, when it was looked for
@@ -124,6 +127,7 @@ func (x *exchange) find(t *Transport) {
 	id := identity.From(x.req.Context())
 	x.authorized = id.Name != "" || x.header["Authorization"] != nil
 	x.key = newKey(x.req, t.partition(x.req, x.has, id))
+	x.vouched = t.Partition != nil && x.key.named()
 	x.hash = hashOf(x.cache.store.seed, &x.key)
 	x.look()
 }
@@ -134,8 +138,13 @@ func (x *exchange) look() {
 	x.entry = selectEntry(x.variants, x.header)
 }
 
-// send has the layers below answer out, which is the caller's request or a copy.
+// send has the layers below answer out, which is the caller's request or a copy, and
+// sees what they have made of it, unless that does not matter.
 func (x *exchange) send(out *http.Request) (*http.Response, error) {
+	var before sight
+	if !x.vouched {
+		before = x.see(out)
+	}
 	resp, err := x.base.RoundTrip(out)
 	switch {
 	case err != nil:
@@ -145,10 +154,12 @@ func (x *exchange) send(out *http.Request) (*http.Response, error) {
 	case resp.Body == nil:
 		resp.Body = http.NoBody
 	}
-	if r := resp.Request; r != nil && r != out && fieldsOf(r.Header)&hasPersonal != 0 {
-		x.below = true
+	if !x.vouched {
+		if x.made = before.until(x.see(resp.Request)); x.made != unchanged {
+			x.asked = resp.Request
+		}
 	}
-	if out != x.req && (resp.Request == out || resp.Request == nil) {
+	if resp.Request == out || resp.Request == nil {
 		resp.Request = x.req
 	}
 	return resp, nil

@@ -14,8 +14,8 @@ import (
 	"github.com/belay-go/belay/gateway/httpcache"
 )
 
-// An error of the origin is the answer to all who wait; so none of them waits longer
-// for it than the first.
+// An error of the origin is the answer to all who wait, if a Partition says that they
+// are the same; so none of them waits longer for it than the first.
 func TestSharesErrors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		down := errors.New("down")
@@ -23,6 +23,7 @@ func TestSharesErrors(t *testing.T) {
 			time.Sleep(time.Second)
 			return nil, down
 		})
+		client.Transport.(*httpcache.Transport).Partition = func(*http.Request) string { return "me" }
 		start := time.Now()
 		var wg sync.WaitGroup
 		for range 100 {

@@ -234,7 +234,8 @@ func (x *exchange) collapse() (*http.Response, error) {
 			if x.entry.useInstead(now, &x.want, c.cfg.StaleIfError, f.err) {
 				return x.instead(now, f.err), nil
 			}
-			if f.err != nil {
+			// Who has made the other request shows in an answer, but not in an error.
+			if f.err != nil && x.vouched {
 				return nil, x.missed(f.err, true)
 			}
 			return x.forward()

@@ -46,7 +46,7 @@ func (x *exchange) forward() (*http.Response, error) {
 				x.flight.fail(nil)
 				return x.instead(x.received, nil), nil
 			}
-		case saysNothing(resp.StatusCode):
+		case saysNothing(resp):
 			x.entry.failed(x.received, nil, false)
 		}
 		return x.receive(resp), nil
@@ -63,10 +63,18 @@ func isOutage(code int) bool {
 	return false
 }
 
-// saysNothing reports whether a status below 500 says nothing about what was asked
-// for, because it was asked too soon, too often or too slowly.
-func saysNothing(code int) bool {
-	return code == http.StatusRequestTimeout || code == http.StatusTooEarly || code == http.StatusTooManyRequests
+// saysNothing reports whether a response below 500 says nothing about what was asked
+// for, because it was asked too soon, too often or too slowly. GitHub and others say so
+// with 403, where nothing is left of a limit.
+func saysNothing(resp *http.Response) bool {
+	switch resp.StatusCode {
+	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
+		return true
+	case http.StatusForbidden:
+		h := received(resp)
+		return h["Retry-After"] != nil || h.Get("X-Ratelimit-Remaining") == "0" || h.Get("Ratelimit-Remaining") == "0"
+	}
+	return false
 }
 
 // failed returns a stale response in place of an error, if one may be used.
@@ -74,7 +82,7 @@ func (x *exchange) failed(err error) (*http.Response, error) {
 	ctx := x.req.Context()
 	deadline, ok := ctx.Deadline()
 	left := ctx.Err() != nil || ok && !x.received.time().Before(deadline)
-	if left && !x.quiet || errors.Is(err, context.Canceled) && !rejected(err) {
+	if left && x.refresh == nil || errors.Is(err, context.Canceled) && !rejected(err) {
 		x.flight.land(endLost) // it says nothing of the origin
 		return nil, x.missed(err, false)
 	}
@@ -105,7 +113,7 @@ func rejected(err error) bool {
 // stored is heard nonetheless.
 func (x *exchange) bypass(why string) (*http.Response, error) {
 	resp, err := x.send(x.sent)
-	if err == nil && why == "bypass" && revokes(resp.StatusCode) {
+	if err == nil && why == "bypass" && revokes(resp) {
 		x.forget(resp)
 	}
 	return x.passedBy(resp, err, why)
@@ -134,6 +142,9 @@ func (x *exchange) fetched(resp *http.Response, stored bool) *http.Response {
 		x.flight.land(endRefused)
 	}
 	s := Status{Cache: x.cache.cfg.Name, Forward: x.why, Stored: stored}
+	if x.unnamed {
+		s.Detail = "needs-partition"
+	}
 	addStatus(resp, s)
 	x.tell(&Event{Kind: Miss, Status: s})
 	return resp
@@ -141,7 +152,7 @@ func (x *exchange) fetched(resp *http.Response, stored bool) *http.Response {
 
 // tell notes how the request was answered by the origin.
 func (x *exchange) tell(e *Event) {
-	if !x.quiet {
+	if x.refresh == nil {
 		e.Request = x.req
 		x.cache.note(x.req.Context(), e)
 	}

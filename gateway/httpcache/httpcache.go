@@ -28,8 +28,10 @@
 //
 // A response is also removed by an answer of the origin that takes it back: 401, 403,
 // 404, 410 and 451 remove all variants. Any other full answer to a validation removes
-// the variant that was validated. 408, 425, 429 and errors of the server remove
-// nothing. Responses with the status 401, 407 or 206 are never stored.
+// the variant that was validated. Errors of the server remove nothing, and neither do 408,
+// 425, 429, and a 403 that speaks of a limit: it has a Retry-After, or nothing is left by
+// X-RateLimit-Remaining or RateLimit-Remaining. Responses with the status 401, 407 or 206
+// are never stored.
 //
 // # What is never shared
 //
@@ -49,12 +51,33 @@
 //     program that has one user returns a constant.
 //
 // A request without a name belongs to nobody in particular. Of the responses to such
-// requests those that are private, set a cookie, or show that a layer below has added
-// credentials (by Response.Request) are neither stored nor given to others who wait. So
-// what the rule does not see costs a miss, if the origin says that its responses are
-// private. The rest is shared by the requests of one Transport only. So a Partition is needed for an origin
-// that tells users apart by what the cache cannot see, and does not say that its
-// responses are private.
+// requests those that are private or set a cookie are neither stored nor given to others
+// who wait. So what the rule does not see costs a miss, if the origin says that its
+// responses are private. The rest is shared by the requests of one Transport only. So a
+// Partition is needed for an origin that tells users apart by what the cache cannot see,
+// and does not say that its responses are private.
+//
+// Layers below may add credentials too. Unless a Partition has named whose a request is,
+// the request that was sent to Base is compared with Response.Request, and what differs
+// decides what may be stored of the responses, and given to others who wait:
+//
+//	the method, the path, the query, Host,      nothing: it is another's answer
+//	  userinfo, or Base has followed a redirect
+//	a field, or the name of the server          what is public (Cache-Control: public)
+//	  there is no Response.Request              the same
+//	the server's name is now an IP address      all: so do resolvers and balancers
+//	User-Agent, Accept-Encoding, traces         all
+//
+// A layer that gives its caller's request back as Response.Request, as retries and
+// balancers may, hides what is added below it: a Partition is needed then. Errors show
+// nothing of the request. They are given to others who wait only if a Partition has
+// named both. If nothing that is added below tells users apart, say so, for all requests
+// that have credentials themselves:
+//
+//	Partition: httpcache.Credentials
+//
+// A response that is not stored for one of these reasons has the detail
+// "needs-partition" in its [Status].
 //
 // In short:
 //
@@ -62,6 +85,7 @@
 //	no credentials                            nobody's: what is private is not stored
 //	Authorization, Private-Token, cookies     theirs who have the same
 //	a Bearer of a gateway                     the identity's, whatever its token is
+//	no credentials, but a layer adds some     nobody's: what is not public is not stored
 //	Partition: By("Cookie:session")           the session's
 //	Partition: func(..) string { "me" }       the program's
 //	two Transports, one Cache                 shared if the partition has the same name
@@ -79,9 +103,13 @@
 //
 // A stale response is used while a fresh one is fetched in the background if the
 // origin allows that (stale-while-revalidate, RFC 5861): once at a time for each
-// response, on a context with the values of the request but its own deadline. It is
-// used in place of an error if the origin allows that (stale-if-error), and, where
-// nothing is said and the origin cannot be reached at all, for Config.StaleIfError.
+// response, on a context with the values of the request but its own deadline. One that
+// has not ended by then counts as failed, and another may begin; when 16 hang, callers
+// have to ask for themselves.
+//
+// A stale response is used in place of an error if the origin allows that
+// (stale-if-error), and, where nothing is said and the origin cannot be reached at all,
+// for Config.StaleIfError.
 // Neither holds for must-revalidate and no-cache. After a failure the origin is not
 // asked again for one second, after the next for two, and so on up to 30; until then the
 // stale response is used at once. A caller whose own context has ended gets that
@@ -96,7 +124,8 @@
 // freshness, are 50 requests, and so are 50 for what has to be validated each time
 // (no-cache, max-age=0). The leader's leaving, slow reading, panic or runtime.Goexit
 // does not harm the others: another takes its place. An error of the origin is the
-// answer to all of them. Where a response was found not to be storable, nobody waits for
+// answer to all of them if Transport.Partition says that they are the same; otherwise
+// each asks for itself then. Where a response was found not to be storable, nobody waits for
 // the next minute, or for ten times as long as it took.
 //
 // Bodies stream while they are stored. Those longer than Config.MaxEntryBytes
@@ -155,6 +184,7 @@ type Cache struct {
 	flights  flights
 	passes   passes
 	counters counters
+	late     atomic.Int64 // refreshes that have not ended though their time is over
 
 	ctx     context.Context // of what runs in the background
 	cancel  context.CancelFunc
@@ -177,9 +207,10 @@ func New(cfg Config) *Cache {
 	return c
 }
 
-// Close cancels the validations that run in the background and waits for them, reads
-// no body ahead of its reader any more, and starts none of these again. The cache goes
-// on answering requests. It always returns nil.
+// Close cancels the validations that run in the background and waits for them, but not
+// for longer than Config.RefreshTimeout. It reads no body ahead of its reader any more,
+// and starts none of these again. The cache goes on answering requests. It always
+// returns nil.
 func (c *Cache) Close() error {
 	c.mu.Lock()
 	c.closed = true
@@ -214,8 +245,9 @@ func (c *Cache) PurgePrefix(prefix string) int {
 
 // PurgePartition is [Cache.Purge] for all that is stored for somebody, as after a
 // log-out. The name is what Transport.Partition, or else [Credentials], returns for
-// their requests; "": all that is stored for nobody in particular. It looks at all
-// keys.
+// their requests as the cache sees them, such as Event.Request; "": all that is stored
+// for nobody in particular. Where the Auth of a gateway has identities, let a Partition
+// return the identity: then it is the name. It looks at all keys.
 func (c *Cache) PurgePartition(name string) int {
 	var sum [16]byte
 	if name != "" {

@@ -14,7 +14,7 @@ func (x *exchange) receive(resp *http.Response) *http.Response {
 	switch {
 	case x.req.Method == http.MethodHead:
 		x.head(resp)
-	case x.entry != nil && (resp.StatusCode >= 500 || saysNothing(resp.StatusCode)):
+	case x.entry != nil && (resp.StatusCode >= 500 || saysNothing(resp)):
 		// What is stored is better than an error, whatever that says of itself.
 	case resp.ContentLength <= c.cfg.MaxEntryBytes:
 		e = x.newEntry(resp)
@@ -52,6 +52,9 @@ func (x *exchange) ended(e *entry, resp *http.Response, body []byte, end ending)
 // store stores an entry, and tells what had to go.
 func (x *exchange) store(e *entry) {
 	c := x.cache
+	if x.refresh != nil && x.refresh.settled.Load() { // late: others may have stored what is newer
+		return
+	}
 	stored, evicted := c.store.put(&x.key, x.hash, e, x.header, x.generation)
 	if stored {
 		c.counters.stored.Add(1)
@@ -77,11 +80,11 @@ func (x *exchange) notStored(code int) {
 func (x *exchange) obsolete(resp *http.Response, stored bool) {
 	code := resp.StatusCode
 	switch {
-	case revokes(code):
+	case revokes(resp):
 		x.forget(resp)
 	case stored && code < 400, x.entry == nil, x.req.Method == http.MethodHead:
 	case x.why == "request" && !x.validating && code < 400: // what is fresh stays so
-	case code >= 500, saysNothing(code), code == http.StatusPartialContent,
+	case code >= 500, saysNothing(resp), code == http.StatusPartialContent,
 		code == http.StatusPreconditionFailed, code == http.StatusRequestedRangeNotSatisfiable:
 	default:
 		x.drop(x.entry, resp)
@@ -95,12 +98,12 @@ func (x *exchange) drop(e *entry, resp *http.Response) {
 	}
 }
 
-// revokes reports whether a status says of the whole resource that it is not, or no
+// revokes reports whether a response says of the whole resource that it is not, or no
 // longer, to be had by this caller.
-func revokes(code int) bool {
-	switch code {
+func revokes(resp *http.Response) bool {
+	switch resp.StatusCode {
 	case 401, 403, 404, 407, 410, 451:
-		return true
+		return !saysNothing(resp)
 	}
 	return false
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -66,6 +67,46 @@ func TestAnswersThatEndWhatIsStored(t *testing.T) {
 					}
 					if replaced := storable && code < 400; ends && !replaced && (len(ended) != 1 || ended[0].Status.ForwardStatus != code) {
 						t.Errorf("%d: events %+v", code, ended)
+					}
+				})
+			}
+		}
+	}
+}
+
+// A limit that says so with 403 takes nothing back: it is over soon, and what is stored
+// is used until then. One that does not say so is a refusal.
+func TestLimitsTakeNothingBack(t *testing.T) {
+	for field, ends := range map[string]bool{
+		"X-RateLimit-Remaining: 0": false, "x-ratelimit-remaining: 0": false, "RateLimit-Remaining: 0": false, "Retry-After: 60": false,
+		"X-RateLimit-Remaining: 10": true, "X-RateLimit-Limit: 0": true, "A: b": true,
+	} {
+		for _, control := range []string{"max-age=1, stale-if-error=86400", "max-age=1, stale-while-revalidate=86400, stale-if-error=86400"} {
+			for _, method := range []string{"GET", "HEAD"} {
+				synctest.Test(t, func(t *testing.T) {
+					client, _, c := newClient(t, httpcache.Config{}, func(n int64, r *http.Request) (*http.Response, error) {
+						switch n {
+						case 1:
+							return answer(r, "ok", "Cache-Control: "+control, `Etag: "a"`), nil
+						case 2:
+							resp := status(r, 403, "Cache-Control: private, max-age=60")
+							name, value, _ := strings.Cut(field, ": ")
+							resp.Header[name] = []string{value}
+							return resp, nil
+						}
+						return nil, errors.New("down")
+					})
+					untilStale(t, client)
+					req, _ := http.NewRequestWithContext(t.Context(), method, pageURL, nil)
+					if resp, err := client.Do(req); err != nil {
+						t.Error(err)
+					} else {
+						resp.Body.Close()
+					}
+					time.Sleep(10 * time.Second)
+					synctest.Wait()
+					if got, _ := get(t, t.Context(), client, pageURL); (got == "ok") == ends || (c.Stats().Invalidated == 1) != ends {
+						t.Errorf("%s, %s, %s: got %q, %+v", field, control, method, got, c.Stats())
 					}
 				})
 			}

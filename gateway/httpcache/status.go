@@ -33,7 +33,8 @@ type Status struct {
 	// Collapsed says that the request waited for another one, and shares its response.
 	Collapsed bool
 	// Detail is the cache's own: "stale-while-revalidate" and "stale-if-error" say why
-	// a stale response was used, "only-if-cached" why there was none.
+	// a stale response was used, "only-if-cached" why there was none, and
+	// "needs-partition" that the response would be stored if it were known whose it is.
 	Detail string
 }
 

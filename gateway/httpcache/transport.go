@@ -19,7 +19,8 @@ type Transport struct {
 	// Partition names whom a request belongs to: a response is never used for anybody
 	// else. nil means [Credentials], and, for a shared cache, that all are one. It is
 	// to be set where credentials are added below the cache, are not in the request,
-	// as a client certificate, or change while the user stays the same: see [By].
+	// as a client certificate, or change while the user stays the same: see [By]. It has
+	// the last word: what layers below add to a request that it has named does not matter.
 	//
 	// The name may be a credential as it is, and is hashed before it is kept. "" means
 	// nobody in particular: what is private, or sets a cookie, is not stored, nor are

@@ -110,7 +110,12 @@ func (x *exchange) update(newer *http.Response) *entry {
 		Status: e.status, StatusCode: e.code, Proto: e.proto, ProtoMajor: e.major, ProtoMinor: e.minor,
 		Header: e.header, Body: http.NoBody, ContentLength: int64(len(e.body)), Request: x.req,
 	})
-	if e.finish(x, d); e.valid {
+	if e.finish(x, d); e.valid && x.made != unchanged {
+		// Its own fields may be somebody's, unless it says itself that they are not.
+		own := parseCacheControl(received(newer)["Cache-Control"])
+		e.valid = own.forAll(x.cache.cfg.Shared)
+	}
+	if e.valid {
 		x.store(e)
 	} else {
 		x.drop(old, newer)
