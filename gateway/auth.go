@@ -6,7 +6,10 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"net/http"
+	"reflect"
+	"strings"
 	"sync"
 )
 
@@ -32,7 +35,34 @@ type Auth interface {
 	Identity(ctx context.Context) string
 }
 
-// APIKey returns an Auth that sends value in a header field, such as X-Api-Key.
+// validAuth reports what is wrong with Config.Auth.
+func validAuth(a Auth) error {
+	if isNilPointer(a) {
+		return fmt.Errorf("gateway: Config.Auth is a nil %T", a)
+	}
+	if f, ok := a.(*fixed); ok && f.err != nil {
+		return fmt.Errorf("gateway: Config.Auth: %w", f.err)
+	}
+	if _, ok := a.(staler); a != nil && !ok {
+		if m, ok := reflect.TypeOf(a).MethodByName("Stale"); ok {
+			return fmt.Errorf("gateway: Config.Auth: the method Stale of %T is a %v, want func(context.Context, *http.Request) bool", a, m.Type)
+		}
+	}
+	return nil
+}
+
+func isNilPointer(v any) bool {
+	r := reflect.ValueOf(v)
+	return r.Kind() == reflect.Pointer && r.IsNil()
+}
+
+// staler is an Auth that may have other credentials after a 401.
+type staler interface {
+	Stale(ctx context.Context, sent *http.Request) bool
+}
+
+// APIKey returns an Auth that sends value in a header field, such as X-Api-Key. If it
+// cannot, [New] says why.
 func APIKey(header, value string) Auth {
 	a := &fixed{name: http.CanonicalHeaderKey(header), value: value, identity: fingerprint(header, value)}
 	switch {
@@ -53,11 +83,21 @@ func (u unusable) Error() string   { return string(u) }
 func (u unusable) Rejected() bool  { return true }
 func (u unusable) Retryable() bool { return false }
 
-// Basic returns an Auth for the scheme Basic (RFC 7617).
+// Basic returns an Auth for the scheme Basic (RFC 7617). If it cannot send the user and
+// the password, [New] says why.
 func Basic(user, password string) Auth {
 	req := http.Request{Header: http.Header{}}
 	req.SetBasicAuth(user, password)
-	return &fixed{name: "Authorization", value: req.Header.Get("Authorization"), identity: fingerprint(user, password)}
+	a := &fixed{name: "Authorization", value: req.Header.Get("Authorization"), identity: fingerprint(user, password)}
+	switch {
+	case user == "" && password == "":
+		a.err = unusable("the user and the password are empty")
+	case strings.Contains(user, ":"):
+		a.err = unusable("the user has a colon, which ends it")
+	case !validValue(user) || !validValue(password):
+		a.err = unusable("the user or the password has a control character, such as a newline at its end")
+	}
+	return a
 }
 
 // fixed is an Auth whose credentials never change.

@@ -14,14 +14,15 @@ type None struct{}
 
 // binding says how a Req becomes a request. It does not change after it was made.
 type binding struct {
-	pattern  pattern
-	pointer  bool     // Req is a pointer
-	fields   []field  // of query, header and form
-	path     []*field // in the order of pattern.names
-	body     *field   // nil for none
-	bodyOf   bodyOf   // of body
-	hasQuery bool
-	hasForm  bool
+	pattern   pattern
+	pointer   bool     // Req is a pointer
+	fields    []field  // of query, header and form
+	path      []*field // in the order of pattern.names
+	body      *field   // nil for none
+	bodyOf    bodyOf   // of body
+	hasQuery  bool
+	hasForm   bool
+	multipart bool
 }
 
 // A field of Req, or Req itself.
@@ -52,7 +53,9 @@ func newBinding(p pattern, t reflect.Type, codec Codec) (*binding, error) {
 		errs = append(errs, b.add(&field{place: "path", name: p.names()[0]}, whole, codec))
 	default:
 		b.pointer = false
-		errs = append(errs, b.add(&field{place: "body"}, whole, codec))
+		if err := b.add(&field{place: "body"}, whole, codec); err != nil {
+			errs = append(errs, fmt.Errorf("the body %w", err))
+		}
 	}
 	for i, name := range p.names() {
 		if b.path[i] == nil {
@@ -63,7 +66,14 @@ func newBinding(p pattern, t reflect.Type, codec Codec) (*binding, error) {
 		errs = append(errs, fmt.Errorf("%v has both a form and a body", whole))
 	}
 	if (b.body != nil || b.hasForm) && (p.method == http.MethodGet || p.method == http.MethodHead || p.method == http.MethodTrace) {
-		errs = append(errs, fmt.Errorf("%v has a body, and a %s has none", whole, p.method))
+		err := fmt.Errorf("%v has a body, and a %s has none", whole, p.method)
+		if b.body != nil && b.body.index == nil {
+			err = fmt.Errorf(`%w; tags of a struct, such as query:"page", say where its fields go`, err)
+		}
+		errs = append(errs, err)
+	}
+	if b.multipart && slices.ContainsFunc(b.fields, func(x field) bool { return x.place == "header" && x.name == "Content-Type" }) {
+		errs = append(errs, fmt.Errorf("%v sets the Content-Type of a Multipart, which has its own", whole))
 	}
 	return b, errors.Join(errs...)
 }
@@ -145,10 +155,13 @@ func (b *binding) structure(t reflect.Type, index []int, codec Codec) (errs []er
 // add binds a field of type t.
 func (b *binding) add(x *field, t reflect.Type, codec Codec) (err error) {
 	if x.place == "body" {
-		if b.body != nil {
+		switch {
+		case b.body != nil:
 			return errors.New("is a body, as another field is")
+		case x.comma:
+			return errors.New("is the body, and cannot have the option comma")
 		}
-		b.body = x
+		b.body, b.multipart = x, t == multipartType
 		b.bodyOf, err = bodyOfType(t, codec)
 		return err
 	}

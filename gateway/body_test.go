@@ -112,7 +112,7 @@ func TestBodyOfARequestNotSent(t *testing.T) {
 		t.Errorf("closed %d times (%v)", b.closed, err)
 	}
 	b = newBody("x")
-	g := mustNew(t, gateway.Config{Auth: gateway.APIKey("X-Key", "bad\n"), Transport: reply(204, "")})
+	g := mustNew(t, gateway.Config{Auth: wrapped{gateway.APIKey("X-Key", "bad\n")}, Transport: reply(204, "")})
 	_, err := gateway.NewEndpoint[upload, gateway.None](g, "PUT /{name}", gateway.EndpointConfig{}).Call(t.Context(), upload{"a", "", b})
 	if asError(t, err, gateway.NoCredentials); b.closed != 1 {
 		t.Errorf("closed %d times (%v)", b.closed, err)

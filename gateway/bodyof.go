@@ -45,9 +45,16 @@ func bodyOfType(t reflect.Type, codec Codec) (bodyOf, error) {
 	case t == reflect.TypeFor[[]byte]():
 		return func(v reflect.Value) (body, error) { return bytesBody(v.Bytes(), bytesType), nil }, nil
 	}
-	switch t.Kind() {
-	case reflect.Chan, reflect.Func, reflect.UnsafePointer:
+	value := t
+	for value.Kind() == reflect.Pointer {
+		value = value.Elem()
+	}
+	switch bad := neverJSON(value); {
+	case bad == nil || codec.Marshal != nil:
+	case bad == value:
 		return nil, fmt.Errorf("has the type %v, which cannot be a body", t)
+	default:
+		return nil, fmt.Errorf("has the type %v with a %v, for which there is no JSON", t, bad)
 	}
 	marshal, contentType := codec.marshal(), codec.contentType()
 	return func(v reflect.Value) (body, error) {

@@ -76,7 +76,7 @@ func TestInvalidRequestsAreFinal(t *testing.T) {
 		t.Errorf("%v is rejected: %t, retryable: %t", e, e.Rejected(), e.Retryable())
 	}
 	for _, auth := range []gateway.Auth{gateway.APIKey("X-Key", ""), gateway.APIKey("X Key", "k"), gateway.APIKey("X-Key", "k\n")} {
-		_, err := get[int](t, gateway.Config{Auth: auth, Transport: reply(200, "1", asJSON)}, gateway.EndpointConfig{})
+		_, err := get[int](t, gateway.Config{Auth: wrapped{auth}, Transport: reply(200, "1", asJSON)}, gateway.EndpointConfig{})
 		if e := asError(t, err, gateway.NoCredentials); !e.Rejected() || e.Retryable() {
 			t.Errorf("%v is rejected: %t, retryable: %t", e, e.Rejected(), e.Retryable())
 		}
@@ -92,6 +92,9 @@ func TestInvalidRequestsAreFinal(t *testing.T) {
 		}
 	}
 }
+
+// wrapped is an Auth of the caller's.
+type wrapped struct{ gateway.Auth }
 
 type failingAuth struct{ error }
 

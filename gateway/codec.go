@@ -1,7 +1,11 @@
 package gateway
 
 import (
+	"encoding"
 	"encoding/json"
+	"fmt"
+	"mime"
+	"reflect"
 	"slices"
 	"strings"
 )
@@ -34,6 +38,19 @@ type Codec struct {
 	// Unmarshal decodes the body of a response into what v points to. It must not
 	// keep data.
 	Unmarshal func(data []byte, v any) error
+}
+
+// validate reports what is wrong with a part of EndpointConfig.
+func (c *Codec) validate() error {
+	if _, _, err := mime.ParseMediaType(c.contentType()); err != nil || !validValue(c.ContentType) || !strings.Contains(c.contentType(), "/") {
+		return fmt.Errorf("EndpointConfig.Codec.ContentType is %q, want a media type", c.ContentType)
+	}
+	for _, m := range c.Accepts {
+		if _, _, err := mime.ParseMediaType(m); err != nil || m != "*/*" && (!strings.Contains(m, "/") || strings.Contains(m, "*")) {
+			return fmt.Errorf("EndpointConfig.Codec.Accepts has %q, want a media type, or */* for any", m)
+		}
+	}
+	return nil
 }
 
 func (c *Codec) contentType() string {
@@ -98,3 +115,52 @@ func (a *accepts) match(contentType string) bool {
 
 // isJSON reports whether a media type is JSON, or unknown.
 func isJSON(m string) bool { return m == "" || m == jsonType || strings.HasSuffix(m, "+json") }
+
+var (
+	jsonMarshalerType   = reflect.TypeFor[json.Marshaler]()
+	jsonUnmarshalerType = reflect.TypeFor[json.Unmarshaler]()
+	textUnmarshalerType = reflect.TypeFor[encoding.TextUnmarshaler]()
+)
+
+// jsonless reports whether there is no JSON for values of the kind of t.
+func jsonless(t reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.Chan, reflect.Func, reflect.UnsafePointer, reflect.Complex64, reflect.Complex128:
+		return true
+	}
+	return false
+}
+
+// neverJSON returns a type of which each value of t has one, and for which there is no
+// JSON; or nil. What is nil at times does not count.
+func neverJSON(t reflect.Type) reflect.Type {
+	if p := reflect.PointerTo(t); p.Implements(jsonMarshalerType) || p.Implements(textMarshalerType) {
+		return nil
+	}
+	switch t.Kind() {
+	case reflect.Array:
+		if t.Len() > 0 {
+			return neverJSON(t.Elem())
+		}
+	case reflect.Map:
+		switch k := t.Key(); {
+		case k.Implements(textMarshalerType), k.Kind() == reflect.String, k.Kind() >= reflect.Int && k.Kind() <= reflect.Uintptr:
+		default:
+			return t
+		}
+	case reflect.Struct:
+		for f := range t.Fields() {
+			name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
+			if f.Anonymous || !f.IsExported() || name == "-" && options == "" || strings.Contains(options, "omit") {
+				continue
+			}
+			if bad := neverJSON(f.Type); bad != nil {
+				return bad
+			}
+		}
+	}
+	if jsonless(t) {
+		return t
+	}
+	return nil
+}

@@ -26,7 +26,7 @@ type Config struct {
 	Auth Auth `json:"-"`
 
 	// Header is sent with every call. A field of Req takes precedence. Credentials
-	// belong into Auth.
+	// belong into Auth, and the Content-Type into EndpointConfig.Codec.
 	Header http.Header
 
 	// Timeout limits a call, from its start until the body of the response is read,
@@ -57,10 +57,20 @@ type Config struct {
 // Validate reports everything that is wrong with c, or nil.
 func (c Config) Validate() error {
 	_, err := parseBase(c.BaseURL)
-	errs := []error{err}
+	errs := []error{err, validAuth(c.Auth)}
+	if isNilPointer(c.Transport) {
+		errs = append(errs, fmt.Errorf("gateway: Config.Transport is a nil %T", c.Transport))
+	}
 	for name, values := range c.Header {
-		if !validName(name) || forbidden(name) {
+		canonical := http.CanonicalHeaderKey(name)
+		_, twice := c.Header[canonical]
+		switch {
+		case !validName(name) || forbidden(name):
 			errs = append(errs, fmt.Errorf("gateway: Config.Header has the field %q, which cannot be set", name))
+		case canonical == "Content-Type":
+			errs = append(errs, errors.New("gateway: Config.Header has a Content-Type, and not all requests have the same; want EndpointConfig.Codec"))
+		case name != canonical && twice:
+			errs = append(errs, fmt.Errorf("gateway: Config.Header has the field %s in two spellings", canonical))
 		}
 		for _, v := range values {
 			if !validValue(v) {

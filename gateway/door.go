@@ -95,9 +95,7 @@ func (d *door) apply(c *call, req *http.Request) error {
 // replay sends req once more, after a 401, if Auth has other credentials.
 func (d *door) replay(c *call, req, sent *http.Request, resp *http.Response) (*http.Response, error) {
 	ctx := sent.Context()
-	auth, ok := d.cfg.Auth.(interface {
-		Stale(ctx context.Context, sent *http.Request) bool
-	})
+	auth, ok := d.cfg.Auth.(staler)
 	if !ok || !(req.Body == nil || req.Body == http.NoBody || req.GetBody != nil) {
 		return resp, nil
 	}

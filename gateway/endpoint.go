@@ -23,9 +23,13 @@ func (r Response[T]) Cache() CacheStatus { return cacheStatusOf(r.Header) }
 type Endpoint[Req, Resp any] struct{ plan plan }
 
 // NewEndpoint returns the endpoint of g with a pattern such as "GET /users/{name}".
-// It panics if the pattern is malformed or does not fit the tags of Req, as
-// [http.ServeMux] does: both are part of the program.
+// It panics if the pattern is malformed or does not fit the tags of Req, if cfg is not
+// valid, or if a value of Req can never be sent, or one of Resp never be decoded. All
+// this is part of the program, as the patterns of [http.ServeMux] are.
 func NewEndpoint[Req, Resp any](g *Gateway, pattern string, cfg EndpointConfig) *Endpoint[Req, Resp] {
+	if g == nil {
+		panic(fmt.Sprintf("gateway: NewEndpoint(%q): the Gateway is nil; New returns none with an error", pattern))
+	}
 	e := &Endpoint[Req, Resp]{}
 	if err := e.plan.prepare(g, pattern, cfg, reflect.TypeFor[Req](), reflect.TypeFor[Resp]()); err != nil {
 		panic(fmt.Sprintf("gateway: NewEndpoint(%q): %v", pattern, err))

@@ -9,9 +9,9 @@
 //	...
 //	user, err := getUser.Call(ctx, "ada")
 //
-// Patterns and types are checked when the endpoint is made, so that a mistake shows
-// at start-up. [Endpoint.Call] has the shape that retry.Wrap, breaker.Wrap and
-// facade.Step take.
+// Patterns, types and configurations are checked when the gateway or the endpoint is
+// made, so that a mistake shows at start-up. [Endpoint.Call] has the shape that
+// retry.Wrap, breaker.Wrap and facade.Step take.
 //
 // # Requests
 //
@@ -99,7 +99,8 @@
 // it can be the rest of the path ("GET /contents/{path...}"). In its value everything
 // except letters, digits and "-._~" is percent-encoded. A value that is empty, that
 // contains the segment "." or ".." in any encoding, or that contains a control
-// character is an error: DELETE /users/{name} can never delete more than one user.
+// character is an error: DELETE /users/{name} can never delete more than one user. No
+// segment is ever left out, so what is optional in a path needs two endpoints.
 //
 // # Safety
 //
@@ -138,6 +139,7 @@ import (
 	"crypto/rand"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -166,7 +168,10 @@ func New(cfg Config) (*Gateway, error) {
 		return nil, err
 	}
 	g := &Gateway{cfg: cfg.withDefaults(), path: strings.TrimSuffix(base.EscapedPath(), "/")}
-	g.cfg.Header = cfg.Header.Clone()
+	g.cfg.Header = make(http.Header, len(cfg.Header))
+	for name, values := range cfg.Header {
+		g.cfg.Header[http.CanonicalHeaderKey(name)] = slices.Clone(values)
+	}
 	if cfg.Auth != nil {
 		g.own = rand.Text()
 	}

@@ -32,6 +32,9 @@ func parsePattern(s string) (pattern, error) {
 	if !strings.HasPrefix(path, "/") {
 		return pattern{}, errors.New("the path does not begin with a slash; it is relative to the base URL")
 	}
+	if strings.Contains(path, "?") {
+		return pattern{}, errors.New(`the path has a query; bind its values to fields with the tag query:"name"`)
+	}
 	p := pattern{method: method}
 	segments := strings.Split(path[1:], "/")
 	for i, segment := range segments {

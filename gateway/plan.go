@@ -34,6 +34,9 @@ func (e *plan) prepare(g *Gateway, pattern string, cfg EndpointConfig, in, out r
 	if err != nil {
 		return err
 	}
+	if err := cfg.Codec.validate(); err != nil {
+		return err
+	}
 	if e.binding, err = newBinding(p, in, cfg.Codec); err != nil {
 		return err
 	}
@@ -48,11 +51,11 @@ func (e *plan) prepare(g *Gateway, pattern string, cfg EndpointConfig, in, out r
 		e.idempotent = true
 	}
 	accept := e.response(out, cfg, g.cfg.MaxResponseBytes)
+	if err := e.decodable(out, cfg.Codec); err != nil {
+		return err
+	}
 	if p.method == http.MethodHead && !e.none {
 		return fmt.Errorf("the response to a HEAD has no body for a %v; want None", out)
-	}
-	if out.Kind() == reflect.Interface && !e.stream && out.NumMethod() > 0 {
-		return fmt.Errorf("the interface %v cannot be decoded into; a stream is an io.ReadCloser", out)
 	}
 	e.header = g.cfg.Header.Clone()
 	if accept != "" && e.header["Accept"] == nil {
@@ -98,4 +101,25 @@ func (e *plan) response(t reflect.Type, cfg EndpointConfig, limit int64) (accept
 	e.unmarshal, e.check = codec.unmarshal(), checkOf(t)
 	e.accepts = acceptsOf(codec.contentType(), codec.Accepts)
 	return codec.contentType()
+}
+
+// decodable reports why no response can ever be decoded into a Resp of type t.
+func (e *plan) decodable(t reflect.Type, codec Codec) error {
+	if e.none || e.stream {
+		return nil
+	}
+	if t.Kind() == reflect.Interface && t.NumMethod() > 0 {
+		return fmt.Errorf("the interface %v cannot be decoded into; a stream is an io.ReadCloser", t)
+	}
+	value := t
+	for value.Kind() == reflect.Pointer {
+		value = value.Elem()
+	}
+	if m, ok := reflect.PointerTo(value).MethodByName("CheckResponse"); ok && e.check == nil {
+		return fmt.Errorf("the method CheckResponse of %v is a %v, want func() error", value, m.Type)
+	}
+	if p := reflect.PointerTo(value); codec.Unmarshal == nil && jsonless(value) && !p.Implements(jsonUnmarshalerType) && !p.Implements(textUnmarshalerType) {
+		return fmt.Errorf("JSON cannot be decoded into a %v", value)
+	}
+	return nil
 }

@@ -157,7 +157,7 @@ func TestNoSecretsInInvalidRequests(t *testing.T) {
 		"newline": gateway.APIKey("X-Api-Key", "s3cr3t\n"), "field": gateway.APIKey("X Api", "s3cr3t"), "empty": gateway.APIKey("X-Api-Key", ""),
 		"bearer": gateway.Bearer(gateway.BearerConfig{Token: func(context.Context, string) (string, time.Time, error) { return "s3cr3t\n", time.Time{}, nil }}),
 	} {
-		_, err := get[gateway.None](t, gateway.Config{Auth: auth, Transport: reply(204, "")}, gateway.EndpointConfig{})
+		_, err := get[gateway.None](t, gateway.Config{Auth: wrapped{auth}, Transport: reply(204, "")}, gateway.EndpointConfig{})
 		e := asError(t, err, gateway.NoCredentials)
 		if canary(t, name, err, auth); e.Sent {
 			t.Errorf("%s: sent", name)

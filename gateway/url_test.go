@@ -104,7 +104,7 @@ func TestBadPatterns(t *testing.T) {
 		"GET /a/../b":                `means "." or ".."`,
 		"GET /a/%2e%2E/b":            `means "." or ".."`,
 		"GET /a/%252e/b":             `means "." or ".."`,
-		"GET /a?b=c":                 "not percent-encoded",
+		"GET /a?b={c}":               `fields with the tag query:"name"`,
 		"GET /a#b":                   "not percent-encoded",
 		"GET /a b":                   "not percent-encoded",
 		"GET /a%zz":                  "not percent-encoded",
