@@ -24,48 +24,52 @@ func (peakEWMA) Next(v View) int {
 	return v.cheapest()
 }
 
-// alike is by how much the keys of endpoints that are alike differ at most: one of them
-// is less than twice as expensive as the other.
-const alike = 1
-
-// cheapest compares all that are busy, and of the idle ones two at random by their keys,
-// which may be alike. Were it to take the best of the idle ones, the one that happens to
-// have answered fastest would have most of the calls for seconds when there are few.
+// cheapest compares all that are busy, and of the idle ones two at random, which may be
+// alike. Were it to take the best of the idle ones, the one that happens to have answered
+// fastest would have most of the calls for seconds when there are few.
 func (v View) cheapest() int {
-	var keys [scan]float64 // of the idle ones
+	left := ^uint64(0)
+	if v.from != nil {
+		left = v.from.words[0]
+	}
 	idle := uint64(0)
-	busy, lowest := uint64(0), float32(math.Inf(1)) // busy has those with the lowest cost
 	for i, n := range v.s.nodes {
-		if v.Skip(i) {
-			continue
-		}
-		if key := v.idleKey(i, n); key == key {
-			if n.learnt.Load()>>32 != 0 {
-				key += alike // one that fails is not like the others
-			}
-			keys[i] = key
-			idle |= 1 << i
-		} else if c := v.cost(i); c < lowest {
+		idle |= n.idle() << i
+	}
+	idle &= left
+	left &^= idle
+	busy, lowest := uint64(0), float32(math.Inf(1)) // busy has those with the lowest cost
+	for left &= 1<<len(v.s.nodes) - 1; left != 0; left &= left - 1 {
+		i := bits.TrailingZeros64(left)
+		if c := v.cost(i); c < lowest {
 			busy, lowest = 1<<i, c
 		} else if c == lowest {
 			busy |= 1 << i
 		}
 	}
-	best := -1
-	switch n := bits.OnesCount64(idle); {
-	case n > 1:
-		i, j := two(v.Rand(), n)
-		i, j = nthBit(idle, i), nthBit(idle, j)
-		if best = i; keys[j] < keys[i]-alike {
+	if idle == 0 {
+		return v.oneOf(busy)
+	}
+	best := bits.TrailingZeros64(idle)
+	if n := bits.OnesCount64(idle); n > 1 {
+		i, j := v.twoOf(idle, n)
+		if best = i; v.muchCheaper(j, i) {
 			best = j
 		}
-	case n == 1:
-		best = bits.TrailingZeros64(idle)
 	}
-	if best < 0 || busy != 0 && lowest < v.cost(best) {
+	if busy != 0 && lowest < v.cost(best) {
 		return v.oneOf(busy)
 	}
 	return best
+}
+
+// twoOf returns two different ones of the n bits of a word, of which there are two or more.
+func (v View) twoOf(word uint64, n int) (int, int) {
+	i, j := two(v.Rand(), n)
+	if n == len(v.s.nodes) {
+		return i, j
+	}
+	return nthBit(word, i), nthBit(word, j)
 }
 
 // oneOf returns any of the bits of a word.
@@ -76,24 +80,41 @@ func (v View) oneOf(word uint64) int {
 	return bits.TrailingZeros64(word)
 }
 
+// alike is the logarithm of how many times more expensive the one of two idle endpoints
+// may be that are alike.
+const alike = 1
+
+// muchCheaper reports whether an idle endpoint j is not like another, i, and costs less.
+func (v View) muchCheaper(j, i int) bool {
+	a, b := v.key(j), v.key(i)
+	if a == a && b == b {
+		return a < b-alike
+	}
+	// One that fails is not like the others.
+	return v.costIfAlike(j)*(1<<alike) < v.costIfAlike(i)
+}
+
+func (v View) costIfAlike(i int) float32 {
+	c := v.cost(i)
+	if v.s.nodes[i].learnt.Load()>>32 != 0 {
+		c *= 1 << alike
+	}
+	return c
+}
+
 // cheaper reports whether j costs less than i.
 func (v View) cheaper(j, i int) bool {
-	a, b := v.idleKey(j, v.s.nodes[j]), v.idleKey(i, v.s.nodes[i])
-	if a == a && b == b {
-		return a < b
+	if v.s.nodes[i].idle()&v.s.nodes[j].idle() != 0 {
+		if a, b := v.key(j), v.key(i); a == a && b == b {
+			return a < b
+		}
 	}
 	return v.cost(j) < v.cost(i)
 }
 
-// idleKey is the key of an idle node, with its weight, and not a number for others.
-func (v View) idleKey(i int, n *node) float64 {
-	if (n.waiting.Load()|n.open.Load())&countMask != 0 {
-		return math.NaN()
-	}
-	key := math.Float64frombits(n.key.Load())
-	if key != key { // it has failures
-		key = n.keyOf(n.current(v.now), v.now)
-	}
+// key is that of a node, with its weight; not a number if the node has failures.
+func (v View) key(i int) float64 {
+	key := math.Float64frombits(v.s.nodes[i].key.Load())
 	if v.s.even {
 		return key
 	}

@@ -74,9 +74,11 @@ const (
 
 // mark sets or clears a bit of special.
 func (n *node) mark(bit uint32, on bool) {
-	if on {
+	switch set := n.special.Load()&bit != 0; {
+	case set == on: // as nearly always
+	case on:
 		n.special.Or(bit)
-	} else {
+	default:
 		n.special.And(^bit)
 	}
 }

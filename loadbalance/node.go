@@ -13,9 +13,10 @@ type node struct {
 	stamp   atomic.Int64  // when it was learnt
 	heard   atomic.Int64  // when it gave the last good answer, to about stale/16
 	key     atomic.Uint64 // of its price, see publish
+	price   atomic.Uint32 // a float32, as of stamp
 	special atomic.Uint32 // why a good call has more to do when it ends
-	steady  atomic.Uint32 // good answers in a row that were no slower than expected, up to 15
 
+	steady atomic.Uint32 // good answers in a row that were no slower than expected, up to 15
 	row    atomic.Uint32 // failures in a row
 	core   *core
 	health *health  // not looked at for good calls to healthy endpoints
@@ -69,22 +70,19 @@ func (n *node) current(now int64) estimate {
 // other.
 const unknown = 1e3
 
-// publish makes the price of an estimate known to picks, after it was learnt, by its
-// key. That is not a number where the estimate has failures, which fade differently.
+// publish makes the price of an estimate known to picks, after it was learnt, and its key:
+// what the price would have been at the epoch, as a logarithm to the base 2. As all
+// prices fade by the same factor, keys compare like the prices at any time, however old
+// they are (Cormode et al., "Forward decay", 2009). Where the estimate has failures, which
+// fade differently, its key is not a number.
 func (n *node) publish(e estimate, now int64) {
-	n.stamp.Store(now)
-	key := math.NaN()
+	price, key := e.price(), math.NaN()
 	if e.failures == 0 {
-		key = n.keyOf(e, now)
+		key = math.Log2(float64(price)) + float64(now)*n.core.fade
 	}
+	n.stamp.Store(now)
+	n.price.Store(math.Float32bits(price))
 	n.key.Store(math.Float64bits(key))
-}
-
-// keyOf is what a price would have been at the epoch, as a logarithm to the base 2. As
-// all prices fade by the same factor, keys compare like the prices at any time, however
-// old they are (Cormode et al., "Forward decay", 2009).
-func (n *node) keyOf(e estimate, now int64) float64 {
-	return math.Log2(float64(e.price())) + float64(now)*n.core.fade
 }
 
 // price is what a call to an idle endpoint costs. The latency counts with a power of
@@ -107,9 +105,13 @@ func penalty(failures float32) float32 {
 // cost is the price, by the calls before it, and by how much longer than expected
 // they wait already.
 func (n *node) cost(now int64) float32 {
-	e := n.current(now)
+	e, price := estimateOf(n.learnt.Load()), math.Float32frombits(n.price.Load())
+	if now-n.stamp.Load() > n.core.stale {
+		e = n.current(now)
+		price = e.price()
+	}
 	w := n.waiting.Load()
-	c := e.price() * float32(w&countMask+1+n.open.Load()&countMask)
+	c := price * float32(w&countMask+1+n.open.Load()&countMask)
 	// One that answers others meanwhile does not hang, however long a call takes.
 	silence := float32(now - n.heard.Load())
 	if o, l := min(oldest(w, now), silence), max(e.latency, unknown); o > l {

@@ -113,7 +113,9 @@ func (c *core) settle(ctx context.Context, n *node, now, rtt int64, call *call, 
 		if o != Success && rtt >= 0 {
 			rtt = max(rtt, c.typical(now, nil))
 		}
-		n.learn(now, rtt, o)
+		if o != Success || rtt < 0 || !n.known(now, rtt) {
+			n.learn(now, rtt, o)
+		}
 		if o == Overload && r.RetryAfter > 0 && n.special.Load()&away == 0 && !c.room() {
 			for range 3 { // it must not cool down, as too many are out: it looks much slower
 				n.learn(now, -1, o)
@@ -123,7 +125,9 @@ func (c *core) settle(ctx context.Context, n *node, now, rtt int64, call *call, 
 	}
 	switch o {
 	case Success:
-		call.row = n.row.Swap(0)
+		if n.row.Load() > 0 {
+			call.row = n.row.Swap(0)
+		}
 	case Failure:
 		n.row.Add(call.row + 1) // with what the header had ended, if it is the body that failed
 	}

@@ -9,11 +9,13 @@ type population struct {
 	words  []uint64
 	before []uint32 // how many there are before each word
 	count  int
+	list   []uint32 // all of them, or nil
 }
 
 // reset makes p the whole of n members if all is set, and empty otherwise.
 func (p *population) reset(n int, all bool) {
 	size := (n + 63) / 64
+	p.list = nil
 	p.words = append(p.words[:0], make([]uint64, size)...)
 	if all {
 		for i := range p.words {
@@ -30,7 +32,21 @@ func (p *population) reset(n int, all bool) {
 func (p *population) copy(o *population) {
 	p.words = append(p.words[:0], o.words...)
 	p.before = append(p.before[:0], o.before...)
-	p.count = o.count
+	p.count, p.list = o.count, nil
+}
+
+// enumerate lists the few of a large set: most draws would miss them. It is for a
+// population that does not change any more.
+func (p *population) enumerate() {
+	if p.count == 0 || len(p.words) == 1 || p.count > 32*len(p.words) {
+		return
+	}
+	p.list = make([]uint32, 0, p.count)
+	for i, word := range p.words {
+		for ; word != 0; word &= word - 1 {
+			p.list = append(p.list, uint32(i*64+bits.TrailingZeros64(word)))
+		}
+	}
 }
 
 // sum counts anew, after words has changed.
@@ -75,6 +91,9 @@ func (p *population) and(o *population) {
 
 // nth returns the j-th of p, from 0 to count-1.
 func (p *population) nth(j int) int {
+	if p.list != nil {
+		return int(p.list[j])
+	}
 	low, high := 0, len(p.before) // it is in the last word with no more than j before it
 	for high-low > 1 {
 		if middle := (low + high) / 2; int(p.before[middle]) <= j {
@@ -86,18 +105,16 @@ func (p *population) nth(j int) int {
 	return low*64 + nthBit(p.words[low], j-int(p.before[low]))
 }
 
-// nthBit returns the position of the j-th bit that is set.
+// nthBit returns the position of the j-th bit that is set. It has no branches, which
+// nobody could predict.
 func nthBit(word uint64, j int) int {
 	at := 0
 	for width := 32; width > 0; width /= 2 {
-		low := word & (1<<width - 1)
-		if c := bits.OnesCount64(low); j < c {
-			word = low
-		} else {
-			j -= c
-			at += width
-			word >>= width
-		}
+		n := bits.OnesCount64(word & (1<<width - 1))
+		above := (n - 1 - j) >> 63 // all bits if it is not among the low ones
+		j -= n & above
+		at += width & above
+		word >>= width & above & 63
 	}
 	return at
 }

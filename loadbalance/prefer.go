@@ -10,17 +10,14 @@ import (
 // and once for a snapshot. A list is known by its place in memory, which the reference
 // here keeps from being used for another.
 type prefers struct {
-	known atomic.Pointer[map[place]*preferred]
-}
-
-type place struct {
-	first *string
-	len   int
+	known atomic.Pointer[[]*preferred]
 }
 
 type preferred struct {
+	first      *string // of the list
+	len        int
+	samples    [4]string // of it, against one that has changed
 	population population
-	samples    [4]string // of the list, against one that has changed
 }
 
 const (
@@ -29,7 +26,17 @@ const (
 	admitted = 16 // one of so many is: most lists that are made for one pick are not
 )
 
-func placeOf(keys []string) place { return place{unsafe.SliceData(keys), len(keys)} }
+func newPreferred(keys []string, of *population) *preferred {
+	p := &preferred{first: unsafe.SliceData(keys), len: len(keys), samples: samplesOf(keys)}
+	p.population.copy(of)
+	p.population.enumerate()
+	return p
+}
+
+// is reports whether p is of that list, whatever it has in it.
+func (p *preferred) is(keys []string) bool {
+	return p.first == unsafe.SliceData(keys) && p.len == len(keys)
+}
 
 func samplesOf(keys []string) (s [4]string) {
 	for i := range s {
@@ -41,21 +48,23 @@ func samplesOf(keys []string) (s [4]string) {
 // get returns the population of a list, nil if it is not known.
 func (p *prefers) get(keys []string) *population {
 	if known := p.known.Load(); known != nil {
-		if found := (*known)[placeOf(keys)]; found != nil && found.samples == samplesOf(keys) {
-			return &found.population
+		for _, found := range *known {
+			if found.is(keys) && found.samples == samplesOf(keys) {
+				return &found.population
+			}
 		}
 	}
 	return nil
 }
 
 // add makes a list known. Whoever comes second adds nothing, and does no harm.
-func (p *prefers) add(keys []string, found *preferred) {
+func (p *prefers) add(keys []string, population *population) {
 	old := p.known.Load()
-	known := map[place]*preferred{placeOf(keys): found}
+	known := []*preferred{newPreferred(keys, population)}
 	if old != nil && len(*old) < maxLists {
-		for at, f := range *old {
-			if at != placeOf(keys) {
-				known[at] = f
+		for _, other := range *old {
+			if !other.is(keys) {
+				known = append(known, other)
 			}
 		}
 	}
@@ -76,9 +85,7 @@ func (s *set) preferred(keys []string, own *population) {
 	}
 	own.sum()
 	if len(keys) >= longList && rand.Uint32N(admitted) == 0 {
-		found := &preferred{samples: samplesOf(keys)}
-		found.population.copy(own)
-		s.prefers.add(keys, found)
+		s.prefers.add(keys, own)
 	}
 }
 
@@ -91,9 +98,7 @@ func (s *snapshot) preferred(keys []string, own *population) *population {
 		own.and(s.up)
 	}
 	if s.set.prefers.get(keys) != nil {
-		found := &preferred{samples: samplesOf(keys)}
-		found.population.copy(own)
-		s.prefers.add(keys, found)
+		s.prefers.add(keys, own)
 	}
 	return own
 }

@@ -81,6 +81,11 @@ const errDoneTwice = "loadbalance: a Pick was done twice, by way of a copy"
 
 func (t *traffic) inFlight() int { return int(t.waiting.Load()&countMask + t.open.Load()&countMask) }
 
+// idle returns 1 if no calls are in flight, and otherwise 0.
+func (t *traffic) idle() uint64 {
+	return ((t.waiting.Load()|t.open.Load())&countMask - 1) >> 63
+}
+
 // calls returns how many calls have ended. Only an end adds to what each of the words
 // says of that, so the sum never falls, whatever happens while they are read.
 func (t *traffic) calls(timed bool) uint64 {

@@ -71,7 +71,7 @@ func (v View) nth(j int) int {
 // are two or more.
 func (v View) pair() (int, int) {
 	r := v.Rand()
-	if v.from != nil && v.Len() > 64 {
+	if v.from != nil && v.Len() > 64 && v.from.list == nil {
 		if i, j := v.draw(r), v.draw(r>>32); i != j {
 			return i, j
 		}
