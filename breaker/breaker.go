@@ -77,6 +77,13 @@
 // such calls open the breaker for all: the example of Classify shows how a caller marks
 // them. A panic and a runtime.Goexit are failures and pass through.
 //
+// # Metrics
+//
+// [Breaker.Stats] has counters that only grow: calls and their outcomes, refusals,
+// trials, and how often the breaker opened. They cost a call up to three nanoseconds,
+// and nothing where the clock is read. [Transport.All] and [Set.All] iterate over many
+// breakers. [Config].Observe tells changes of state and refusals as they happen.
+//
 // # Defaults
 //
 //	Config.Window        10s
@@ -150,6 +157,13 @@ type Breaker struct {
 	events     []observed // not delivered yet
 	delivering bool
 	panics     atomic.Uint64 // of Observe, on the goroutine of a timer
+
+	shift  uint32                               // of the last episode that has a window
+	tries  uint64                               // Stats.Trials
+	opened uint64                               // Stats.Opened
+	told   struct{ calls, failed, slow uint64 } // by Stats, the last time
+
+	window window // of all episodes; it has no lock
 }
 
 // New returns a closed Breaker. It panics if cfg is not valid.
@@ -158,6 +172,7 @@ func New(cfg Config) *Breaker {
 		panic(err.Error())
 	}
 	b := &Breaker{cfg: cfg.withDefaults(), epoch: time.Now(), rand: rand.Float64}
+	b.window.step = max(1, b.cfg.Window/steps)
 	e := b.closed(Auto)
 	e.b, e.epoch = b, b.epoch
 	b.current.Store(e)
@@ -171,6 +186,7 @@ func Do[T any](ctx context.Context, b *Breaker, op func(context.Context) (T, err
 	e := b.current.Load()
 	if e.path.Load() == refuse {
 		var zero T
+		e.b.window.count(refused)
 		return zero, e.refusal
 	}
 	return do(ctx, e, op)
@@ -188,6 +204,7 @@ func do[T any](ctx context.Context, e *episode, op func(context.Context) (T, err
 	v, err := op(ctx)
 	if err == nil && e.plain && e.row.empty() {
 		c.episode = nil
+		e.b.window.count(good)
 	} else {
 		c.returned(err)
 	}

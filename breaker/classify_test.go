@@ -287,6 +287,9 @@ func TestTexts(t *testing.T) {
 		{change, `x.from=closed x.to=open x.reason="1 calls in a row failed or were slow" x.calls=1 x.failed=1`},
 		{&Error{Name: "users", State: HalfOpen, Cause: errDown}, `x.name=users x.state=half-open x.cause=down`},
 		{Stats{Name: "users", Mode: Disabled, Reason: "disabled", InARow: 1, Overdue: 2, Panics: 3}, `x.name=users x.state=closed x.mode=disabled x.since=0001-01-01T00:00:00.000Z x.in_a_row=1 x.overdue=2 x.panics=3 x.reason=disabled`},
+		{Stats{Calls: 9, Failed: 1, Slow: 2, Ignored: 3, Refused: 4, Overruled: 5, Trials: 6, Opened: 7, Window: Counts{Calls: 8}},
+			`x.state=closed x.since=0001-01-01T00:00:00.000Z x.calls=9 x.failed=1 x.slow=2 x.ignored=3 x.refused=4 x.overruled=5 x.trials=6 x.opened=7 x.window.calls=8 x.reason=""`},
+		{SetStats{Name: "shard of", Keys: 3, Evicted: 2}, `x.name="shard of" x.keys=3 x.evicted=2`},
 	} {
 		if got := log(tt.v); got != tt.want {
 			t.Errorf("%T: %s\nwant %s", tt.v, got, tt.want)

@@ -10,17 +10,17 @@ import (
 
 // An episode is the time between two changes of state, and what is counted in it.
 // A Permit belongs to the episode in which it was given: what it reports after that
-// is counted where nobody looks.
+// counts in the totals of the breaker, and nowhere else.
 //
 // How a call gets in, and what its success costs, follows from these:
 //
 //	                                path                usual       success
-//	closed, rows only               admit               admit       free
-//	closed, with a window           admit               admit       counted
-//	closed, with Slow               admitTimed          admitTimed  counted
+//	closed, rows only               admit               admit       counted
+//	closed, with a window           admit               admit       clocked
+//	closed, with Slow               admitTimed          admitTimed  clocked
 //	closed, with CountInFlight      ask                 ask         reported
 //	closed, in slow start           ask, then usual     as above    as above
-//	disabled                        ask                 ask         no permit
+//	disabled                        ask                 ask         reported
 //	open                            refuse              -           -
 //	open, with Observe or a fuse    ask                 -           -
 //	half-open                       ask                 -           reported
@@ -28,10 +28,11 @@ type episode struct {
 	path    atomic.Uint32 // how a call gets in
 	usual   uint32        // path after the slow start
 	success uint32        // what a good call costs that holds no place
-	plain   bool          // success is free, and there is no Classify
+	plain   bool          // success is counted, and there is no Classify
 	row     row
 	slow    time.Duration // Config.Slow, if positive
-	window  *window       // own, or nil if no trigger needs it
+	window  *window       // the breaker's, or nil if no trigger needs it
+	shift   uint32        // of the numbers of its steps
 	refusal *Error        // what a call gets that is refused, if one can be
 	b       *Breaker
 	epoch   time.Time // Breaker.epoch
@@ -50,8 +51,6 @@ type episode struct {
 
 	reopen time.Duration // Open: when trials begin; 0: never
 	trials *trials       // HalfOpen; and Closed, those that closed it
-
-	own window
 }
 
 // The paths.
@@ -65,9 +64,33 @@ const (
 // What a success costs.
 const (
 	reported uint32 = iota // Breaker.settle
-	counted                // a place in the window, or a look at the clock
-	free                   // nothing, while the row is empty
+	clocked                // a look at the clock, and a place in the window
+	counted                // a place in the totals
 )
+
+// judges reports whether calls that are no trials may open the breaker.
+func (e *episode) judges() bool { return e.state == Closed && !e.disabled }
+
+// count counts a call that ended at now, in the window if there is one.
+func (e *episode) count(now time.Duration, k kind) {
+	if e.window != nil {
+		e.window.add(now, e.shift, k)
+	} else {
+		e.b.window.count(k)
+	}
+}
+
+// takeBack removes a good call that was counted at that time.
+func (e *episode) takeBack(at time.Duration) {
+	if e.window != nil {
+		e.window.takeBack(at, e.shift)
+	} else {
+		e.b.window.uncount()
+	}
+}
+
+// sum returns what is in the window at now, which there is.
+func (e *episode) sum(now time.Duration) counts { return e.window.sum(now, e.shift) }
 
 // postpone keeps the latest time that a server has asked for.
 func (e *episode) postpone(until time.Duration) {
@@ -96,7 +119,7 @@ func (b *Breaker) verdict(e *episode, now time.Duration) string {
 	if e.window == nil {
 		return ""
 	}
-	c := e.window.sum(now)
+	c := e.sum(now)
 	overdue, running := 0, ""
 	if e.inflight != nil {
 		if overdue = e.inflight.overdue(now); overdue > 0 {
@@ -208,18 +231,17 @@ func (b *Breaker) closed(m Mode) *episode {
 		return e
 	}
 	if b.cfg.FailureRate > 0 || b.cfg.AllFailed > 0 {
-		e.window = &e.own
-		e.own.step = max(1, b.cfg.Window/steps)
+		e.window = &b.window
 	}
 	switch {
 	case b.cfg.CountInFlight:
 		e.inflight = newInflight(b.cfg.Slow)
 	case e.slow > 0:
-		e.usual, e.success = admitTimed, counted
+		e.usual, e.success = admitTimed, clocked
 	case e.window != nil:
-		e.usual, e.success = admit, counted
+		e.usual, e.success = admit, clocked
 	default:
-		e.usual, e.success = admit, free
+		e.usual, e.success = admit, counted
 		e.plain = b.cfg.Classify == nil
 	}
 	e.path.Store(e.usual)
@@ -231,6 +253,13 @@ func (b *Breaker) beginLocked(ctx context.Context, e *episode, now time.Duration
 	last := b.current.Load()
 	e.began, e.b, e.epoch, e.reason = now, b, b.epoch, why
 	e.generation = last.generation + 1
+	if e.window != nil {
+		b.shift += steps
+		e.shift = b.shift
+	}
+	if e.state == Open && last.state != Open {
+		b.opened++
+	}
 	change := Transition{At: b.epoch.Add(now), From: last.state, To: e.state, Reason: why, Counts: last.counts(now)}
 	if len(b.history) == maxHistory {
 		b.history = append(b.history[:0:0], b.history[1:]...)

@@ -233,6 +233,37 @@ func ExampleTransport_All() {
 	// Output: {"http://users.test":"closed, 1 of at least 20 calls in the window"}
 }
 
+// The counters of Stats only grow, so that a metrics system takes them as they are.
+func ExampleBreaker_Stats() {
+	b := breaker.New(breaker.Config{Name: "users", Consecutive: 2})
+	for _, err := range []error{nil, errors.New("down"), errors.New("down"), nil} {
+		breaker.Run(context.Background(), b, func(context.Context) error { return err })
+	}
+
+	s := b.Stats()
+	fmt.Printf("breaker_calls_total{name=%q} %d\n", s.Name, s.Calls)
+	fmt.Printf("breaker_failed_total{name=%q} %d\n", s.Name, s.Failed)
+	fmt.Printf("breaker_refused_total{name=%q} %d\n", s.Name, s.Refused)
+	fmt.Printf("breaker_opened_total{name=%q} %d\n", s.Name, s.Opened)
+	// Output:
+	// breaker_calls_total{name="users"} 3
+	// breaker_failed_total{name="users"} 2
+	// breaker_refused_total{name="users"} 1
+	// breaker_opened_total{name="users"} 1
+}
+
+// How many breakers a Set has, and whether it has room enough: those that it needs
+// should not have to make room for others.
+func ExampleSet_Stats() {
+	set := breaker.NewSet(breaker.SetConfig[string]{Name: "shard of", MaxKeys: 2})
+	for _, tenant := range []string{"acme", "globex", "initech"} {
+		set.Get(tenant).Trip(0, nil)
+	}
+	s := set.Stats()
+	fmt.Println(s.Keys, "breakers,", s.Open, "open,", s.Evicted, "evicted")
+	// Output: 2 breakers, 2 open, 1 evicted
+}
+
 // Changes of state go to the log.
 func ExampleConfig_observe() {
 	logger := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{

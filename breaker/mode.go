@@ -17,7 +17,7 @@ const (
 	ForcedOpen
 	// ForcedClosed admits all calls and still counts them.
 	ForcedClosed
-	// Disabled admits all calls and does nothing else.
+	// Disabled admits all calls and only counts them in the counters of Stats.
 	Disabled
 )
 

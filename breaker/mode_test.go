@@ -113,7 +113,8 @@ func TestStats(t *testing.T) {
 		start := time.Now()
 		Run(t.Context(), b, succeed)
 		Run(t.Context(), b, func(context.Context) error { sleep(2 * time.Second); return nil })
-		want := Stats{Name: "users", Since: start, Window: Counts{Calls: 2, Slow: 1}, InARow: 1, Reason: "2 of at least 4 calls in the window"}
+		want := Stats{Name: "users", Since: start, Calls: 2, Slow: 1,
+			Window: Counts{Calls: 2, Slow: 1}, InARow: 1, Reason: "2 of at least 4 calls in the window"}
 		if diff := cmp.Diff(want, b.Stats(), cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("closed (-want +got):\n%s", diff)
 		}
@@ -122,6 +123,7 @@ func TestStats(t *testing.T) {
 		opened := start.Add(2 * time.Second)
 		const why = "3 calls in a row failed or were slow"
 		want = Stats{Name: "users", State: Open, Generation: 1, Since: opened, NextTrial: start.Add(7 * time.Second), Reason: why,
+			Calls: 4, Failed: 2, Slow: 1, Opened: 1,
 			Transitions: []Transition{{At: opened, From: Closed, To: Open, Reason: why, Counts: Counts{Calls: 4, Failed: 2, Slow: 1}}}}
 		if diff := cmp.Diff(want, b.Stats()); diff != "" {
 			t.Errorf("open (-want +got):\n%s", diff)

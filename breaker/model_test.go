@@ -11,6 +11,9 @@ import (
 // model is a breaker as slow and obvious as can be: it keeps every call.
 type model struct {
 	cfg        Config
+	counters   Stats // its counters alone
+	mode       Mode
+	slowStart  bool
 	state      State
 	generation int
 	since      time.Duration
@@ -39,6 +42,8 @@ type modelPermit struct {
 	stopped    bool // its time is over,
 	tooLong    bool // and was too long
 	judged     bool
+	asGood     bool // counts so in the counters
+	disabled   bool
 	outcome    Outcome    // of a trial
 	good       *modelCall // that a failure takes back
 	row, ended int        // when the call was good
@@ -46,19 +51,43 @@ type modelPermit struct {
 
 // tick is what time alone does.
 func (m *model) tick(now time.Duration) {
-	if m.state == Open && now >= m.reopen {
+	if m.state == Open && m.mode == Auto && now >= m.reopen {
 		m.begin(HalfOpen, now)
 		m.trials = nil
 	}
 }
 
 func (m *model) begin(s State, now time.Duration) {
+	if s == Open && m.state != Open {
+		m.counters.Opened++
+	}
 	m.state, m.since, m.calls, m.permits, m.row, m.share, m.looked = s, now, nil, nil, 0, 0, 0
 	m.generation++
+	m.slowStart = false
+}
+
+func (m *model) force(mode Mode, now time.Duration) {
+	m.mode, m.opened, m.trials = mode, 0, nil
+	if mode == ForcedOpen {
+		m.begin(Open, now)
+	} else {
+		m.begin(Closed, now)
+	}
 }
 
 func (m *model) allow(now time.Duration) *modelPermit {
-	p := &modelPermit{generation: m.generation, began: now}
+	p := m.admit(now)
+	if p == nil {
+		m.counters.Refused++
+	}
+	return p
+}
+
+func (m *model) admit(now time.Duration) *modelPermit {
+	p := &modelPermit{generation: m.generation, began: now, disabled: m.mode == Disabled}
+	if p.disabled {
+		return p
+	}
 	switch m.state {
 	case Open:
 		return nil
@@ -73,6 +102,7 @@ func (m *model) allow(now time.Duration) *modelPermit {
 			return nil
 		}
 		m.trials = append(m.trials, p)
+		m.counters.Trials++
 	case Closed:
 		if m.cfg.CountInFlight && now/(m.cfg.Slow/4) != m.looked {
 			m.looked = now / (m.cfg.Slow / 4)
@@ -80,7 +110,7 @@ func (m *model) allow(now time.Duration) *modelPermit {
 				return nil
 			}
 		}
-		if m.running() >= 10 && m.generation > 0 && m.cfg.SlowStart > 0 && now < m.since+m.cfg.SlowStart {
+		if m.running() >= 10 && m.slowStart && now < m.since+m.cfg.SlowStart {
 			progress := float64(now-m.since) / float64(m.cfg.SlowStart)
 			m.share += 0.1 + 0.9*progress
 			if m.share < 1 {
@@ -91,6 +121,23 @@ func (m *model) allow(now time.Duration) *modelPermit {
 		m.permits = append(m.permits, p)
 	}
 	return p
+}
+
+// window counts the calls that have ended in the last ten steps.
+func (m *model) window(now time.Duration) (n Counts) {
+	step := m.cfg.Window / steps
+	for _, c := range m.calls {
+		if c.at/step > now/step-steps {
+			n.Calls++
+			if c.failed {
+				n.Failed++
+			}
+			if c.slow {
+				n.Slow++
+			}
+		}
+	}
+	return n
 }
 
 // overdue counts the calls of this generation that run for too long.
@@ -130,6 +177,9 @@ func (m *model) judge(now time.Duration) bool {
 			}
 		}
 	}
+	if m.mode != Auto {
+		return false
+	}
 	if m.cfg.Consecutive > 0 && m.row >= m.cfg.Consecutive ||
 		m.cfg.AllFailed > 0 && bad == calls && m.row+overdue >= m.cfg.AllFailed ||
 		calls >= m.cfg.MinCalls && float64(bad) >= m.cfg.FailureRate*float64(calls) {
@@ -152,13 +202,14 @@ func (m *model) report(p *modelPermit, o Outcome, done bool, now time.Duration) 
 	if !p.stopped {
 		p.stopped, p.tooLong = true, m.cfg.Slow > 0 && now-p.began > m.cfg.Slow
 	}
+	m.tally(p, o, done)
 	p.judged = judged || o == Success || o == Failure
 	m.permits = slices.DeleteFunc(m.permits, func(p *modelPermit) bool { return p.done })
 	if slices.Contains(m.trials, p) {
 		m.tried(p, o, now)
 		return
 	}
-	if p.generation != m.generation || o != Success && o != Failure {
+	if p.generation != m.generation || p.disabled || o != Success && o != Failure {
 		return
 	}
 	call := &modelCall{now, o == Failure, p.tooLong}
@@ -183,6 +234,28 @@ func (m *model) report(p *modelPermit, o Outcome, done bool, now time.Duration) 
 		m.row = 0
 	}
 	m.count(call, now)
+}
+
+// tally is what a report changes of the counters.
+func (m *model) tally(p *modelPermit, o Outcome, done bool) {
+	n := &m.counters
+	switch known := o == Success || o == Failure; {
+	case known && !p.judged:
+		n.Calls++
+		if o == Failure {
+			n.Failed++
+		}
+		if p.tooLong {
+			n.Slow++
+		}
+		p.asGood = o == Success && !p.tooLong
+	case o == Failure && p.asGood:
+		n.Failed++
+		p.asGood = false
+	case done && !p.judged:
+		n.Calls++
+		n.Ignored++
+	}
 }
 
 func (m *model) count(call *modelCall, now time.Duration) {
@@ -217,6 +290,7 @@ func (m *model) tried(p *modelPermit, o Outcome, now time.Duration) {
 	switch {
 	case m.state == HalfOpen && succeeded >= m.cfg.TrialsNeeded:
 		m.begin(Closed, now)
+		m.slowStart = m.cfg.SlowStart > 0
 	case m.state == HalfOpen && failed > m.cfg.Trials-m.cfg.TrialsNeeded:
 		m.open(now)
 	case m.state == Closed && turned && (now-m.since < m.lastOpen || !good):
@@ -232,6 +306,10 @@ func (m *model) open(now time.Duration) {
 		d = min(2*d, m.cfg.MaxOpenFor)
 	}
 	m.opened++
+	m.trip(d, now)
+}
+
+func (m *model) trip(d, now time.Duration) {
 	m.begin(Open, now)
 	m.reopen, m.lastOpen, m.trials = now+d, d, nil
 }
@@ -259,6 +337,18 @@ func (s *subject) step(t *testing.T, op byte) {
 	now := time.Since(s.b.epoch)
 	s.m.tick(now)
 	kind, arg := op%8, int(op>>3)
+	if arg == 31 && kind <= 4 {
+		if kind == 4 {
+			s.b.Trip(time.Second, nil)
+			if s.m.mode == Auto {
+				s.m.trip(time.Second, now)
+			}
+			return
+		}
+		s.b.Force(Mode(kind))
+		s.m.force(Mode(kind), now)
+		return
+	}
 	if kind <= 4 && len(s.running) < 40 {
 		half := s.b.State() == HalfOpen
 		real, err := s.b.Allow()
@@ -293,7 +383,7 @@ func (s *subject) step(t *testing.T, op byte) {
 	if run.trial { // a copy of it changes nothing
 		before := s.b.Stats()
 		run.copied.Done(o)
-		if after := s.b.Stats(); after.Window != before.Window || after.State != before.State {
+		if after := s.b.Stats(); after.Window != before.Window || after.State != before.State || after.Calls != before.Calls {
 			t.Fatalf("at %v: the copy of a trial's permit changed %+v to %+v", now, before, after)
 		}
 	}
@@ -309,7 +399,19 @@ func (s *subject) check(t *testing.T) {
 	if s.b.State() != s.m.state {
 		t.Fatalf("at %v: state %v, the model's %v", now, s.b.State(), s.m.state)
 	}
+	var stats Stats
+	s.b.mu.Lock()
+	s.b.countLocked(&stats)
+	s.b.mu.Unlock()
+	if got, want := countersOf(stats), countersOf(s.m.counters); got != want {
+		t.Fatalf("at %v: counted %v, the model %v", now, got, want)
+	}
 	e := s.b.current.Load()
+	if e.state == Closed {
+		if got, want := e.counts(now), s.m.window(now); got != want {
+			t.Fatalf("at %v: %+v in the window, in the model's %+v", now, got, want)
+		}
+	}
 	overdue := 0
 	if e.inflight != nil {
 		overdue = e.inflight.overdue(now)
@@ -317,6 +419,11 @@ func (s *subject) check(t *testing.T) {
 	if n := e.row.len(); e.state == Closed && (n != s.m.row || overdue != s.m.overdue(now)) {
 		t.Fatalf("at %v: %d in a row, %d overdue; the model's %d, %d", now, n, overdue, s.m.row, s.m.overdue(now))
 	}
+}
+
+// countersOf returns Calls, Failed, Slow, Ignored, Refused, Overruled, Trials, Opened.
+func countersOf(s Stats) [8]uint64 {
+	return [8]uint64{s.Calls, s.Failed, s.Slow, s.Ignored, s.Refused, s.Overruled, s.Trials, s.Opened}
 }
 
 // play runs a random history against a Breaker and its model.
@@ -406,8 +513,8 @@ func TestModelInASet(t *testing.T) {
 						open++
 					}
 				}
-				if n := set.fuse.tripped.Load(); set.Len() > kept || n != int64(open) {
-					t.Fatalf("%d breakers, %d of them open, counted as %d", set.Len(), open, n)
+				if n := set.fuse.tripped.Load(); set.Stats().Keys > kept || n != int64(open) {
+					t.Fatalf("%d breakers, %d of them open, counted as %d", set.Stats().Keys, open, n)
 				}
 			}
 			if evicted == 0 {

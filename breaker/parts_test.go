@@ -86,17 +86,17 @@ func TestRowConcurrently(t *testing.T) {
 
 func TestWindowTakesBack(t *testing.T) {
 	w := &window{step: time.Second}
-	w.add(0, good)
-	w.add(time.Second, good)
-	w.takeBack(0)
-	w.takeBack(0) // there is none any more
-	w.takeBack(5 * time.Second)
-	if got := w.sum(time.Second); got != (counts{good: 1}) {
+	w.add(0, 0, good)
+	w.add(time.Second, 0, good)
+	w.takeBack(0, 0)
+	w.takeBack(0, 0) // there is none any more
+	w.takeBack(5*time.Second, 0)
+	if got := w.sum(time.Second, 0); got != (counts{good: 1}) {
 		t.Errorf("%v", got)
 	}
-	w.add(11*time.Second, good) // in the cell of the second step
-	w.takeBack(time.Second)
-	if got := w.sum(11 * time.Second); got != (counts{good: 1}) {
+	w.add(11*time.Second, 0, good) // in the cell of the second step
+	w.takeBack(time.Second, 0)
+	if got := w.sum(11*time.Second, 0); got != (counts{good: 1}) {
 		t.Errorf("%v after what has left the window was taken back", got)
 	}
 }
@@ -107,7 +107,7 @@ func TestWindowTakesBackFromAnyStripe(t *testing.T) {
 	for range 8 {
 		wg.Go(func() {
 			for range 1000 {
-				w.add(0, good)
+				w.add(0, 0, good)
 			}
 		})
 	}
@@ -115,28 +115,32 @@ func TestWindowTakesBackFromAnyStripe(t *testing.T) {
 	for range 8 {
 		wg.Go(func() {
 			for range 1000 {
-				w.takeBack(0)
+				w.takeBack(0, 0)
 			}
 		})
 	}
 	wg.Wait()
-	if got := w.sum(0); got != (counts{}) {
+	if got := w.sum(0, 0); got != (counts{}) {
 		t.Errorf("%v left", got)
 	}
 }
 
-// A count that is full stays so, and does not become a later step.
+// A cell that is full stays so, and does not become a later step; the call counts in
+// the total.
 func TestWindowIsFull(t *testing.T) {
 	w := &window{step: time.Hour}
 	w.more.Store(new([stripes - 1]stripe))
 	for s := range w.all {
 		s.cells[0][good].Store(math.MaxUint32)
 	}
-	w.add(0, good)
+	w.add(0, 0, good)
 	for s := range w.all {
 		if v := s.cells[0][good].Load(); v != math.MaxUint32 {
 			t.Errorf("%#x", v)
 		}
+	}
+	if n := w.total()[good]; n != stripes*math.MaxUint32+1 {
+		t.Errorf("%d since the beginning", n)
 	}
 }
 

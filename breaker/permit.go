@@ -61,15 +61,14 @@ func (b *Breaker) ask(ctx context.Context) (Permit, error) {
 	case admitTimed:
 		return Permit{episode: e, began: time.Since(e.epoch)}, nil
 	case refuse:
+		b.window.count(refused)
 		return Permit{}, e.refusal
 	}
-	switch {
-	case e.state == Open:
-		return Permit{}, b.refuse(ctx, e)
-	case e.state == HalfOpen:
+	switch e.state {
+	case Open:
+		return b.refuse(ctx, e)
+	case HalfOpen:
 		return b.try(ctx, e)
-	case e.disabled:
-		return Permit{}, nil
 	}
 	now := time.Since(b.epoch)
 	if e.inflight != nil && e.inflight.due(now) {
@@ -83,7 +82,7 @@ func (b *Breaker) ask(ctx context.Context) (Permit, error) {
 	var place seat
 	if e.starting.Load() {
 		if !b.start(e, now) {
-			return Permit{}, b.refuse(ctx, e)
+			return b.refuse(ctx, e)
 		}
 		place = inSlowStart
 	}
@@ -93,14 +92,17 @@ func (b *Breaker) ask(ctx context.Context) (Permit, error) {
 	return Permit{episode: e, began: now, seat: place}, nil
 }
 
-// refuse returns the refusal of e; nil if the breakers of the Set must not refuse.
-func (b *Breaker) refuse(ctx context.Context, e *episode) error {
+// refuse returns the refusal of e, unless the breakers of the Set must not refuse.
+func (b *Breaker) refuse(ctx context.Context, e *episode) (Permit, error) {
 	if e.state != Closed && b.set != nil && b.set.overrules() {
+		b.window.count(overruled)
+		b.set.overruled.Add(1)
 		b.observe(ctx, Event{Kind: Overruled, Name: b.cfg.Name})
-		return nil
+		return Permit{episode: e, began: time.Since(b.epoch)}, nil
 	}
+	b.window.count(refused)
 	b.observe(ctx, Event{Kind: Refused, Name: b.cfg.Name, Err: e.refusal})
-	return e.refusal
+	return Permit{}, e.refusal
 }
 
 // unhindered is the number of simultaneous calls that a slow start lets through in
@@ -145,17 +147,12 @@ func (p *Permit) answered(ctx context.Context, o Outcome, retryAfter time.Durati
 // failures goes on that it had ended, unless a call has ended well in the meantime. If
 // the breaker has closed on account of it, the breaker opens again.
 func (p *Permit) Done(o Outcome) {
-	if o == Success && p.settled() {
+	if e := p.episode; o == Success && e != nil && e.success == counted && p.seat == 0 && e.row.empty() {
 		p.episode = nil
+		e.b.window.count(good)
 		return
 	}
 	p.done(context.Background(), o, 0)
-}
-
-// settled reports whether a success of this call needs no Done.
-func (p *Permit) settled() bool {
-	e := p.episode
-	return e != nil && e.success == free && p.seat == 0 && e.row.empty()
 }
 
 // done also takes what a Retry-After asks for.
@@ -180,14 +177,14 @@ func (e *episode) succeed(began time.Duration) bool {
 	switch e.success {
 	case reported:
 		return false
-	case counted:
+	case clocked:
 		now := time.Since(e.epoch)
 		if e.slow > 0 && now-began > e.slow {
 			return false
 		}
-		if e.window != nil {
-			e.window.add(now, good)
-		}
+		e.count(now, good)
+	case counted:
+		e.b.window.count(good)
 	}
 	e.row.end()
 	return true
@@ -214,16 +211,17 @@ func (b *Breaker) settle(ctx context.Context, e *episode, p *Permit, o Outcome, 
 	switch {
 	case p.seat&onTrial != 0:
 		b.tried(ctx, e, p, o, done, now)
-	case o != Success && o != Failure: // nothing is known
+	case o != Success && o != Failure: // nothing new is known
+		if done && p.seat&judged == 0 {
+			b.window.count(ignored)
+		}
 	case p.seat&asGood != 0:
 		p.seat &^= asGood
 		b.revise(ctx, e, p, o, now)
 	case p.seat&judged != 0: // it was bad, and stays so
 	case o == Success && p.seat&tooLong == 0:
 		p.seat |= judged
-		if e.window != nil {
-			e.window.add(now, good)
-		}
+		e.count(now, good)
 		if done {
 			e.row.end()
 			return
@@ -242,19 +240,21 @@ func (b *Breaker) revise(ctx context.Context, e *episode, p *Permit, o Outcome, 
 		e.row.keep()
 		return
 	}
-	if e.window != nil {
-		e.window.takeBack(p.began)
-		e.window.add(now, failed)
+	b.mu.Lock() // so that Stats sees both or neither
+	e.takeBack(p.began)
+	e.count(now, failed)
+	b.mu.Unlock()
+	if e.judges() {
+		e.row.restore(p.seat.number(), p.seat.row())
+		b.trip(ctx, e, now, b.verdict(e, now))
 	}
-	e.row.restore(p.seat.number(), p.seat.row())
-	b.trip(ctx, e, now, b.verdict(e, now))
 }
 
 // bad counts a bad call, and opens the breaker if it must.
 func (b *Breaker) bad(ctx context.Context, e *episode, now time.Duration, k kind) {
-	if e.window != nil {
-		e.window.add(now, k)
+	e.count(now, k)
+	if e.judges() {
+		e.row.add()
+		b.trip(ctx, e, now, b.verdict(e, now))
 	}
-	e.row.add()
-	b.trip(ctx, e, now, b.verdict(e, now))
 }

@@ -60,8 +60,9 @@ type Set[K comparable] struct {
 	fuse *fuse
 	all  table[K]
 
-	mu    sync.Mutex // held to change the set
-	order *simplelru.LRU[K, *member[K]]
+	mu      sync.Mutex // held to change the set
+	order   *simplelru.LRU[K, *member[K]]
+	evicted uint64
 }
 
 // minFuse is the number of breakers below which none is overruled.
@@ -71,6 +72,7 @@ const minFuse = 5
 type fuse struct {
 	limit         float64
 	size, tripped atomic.Int64
+	overruled     atomic.Uint64 // calls
 }
 
 func (f *fuse) overrules() bool {
@@ -129,6 +131,7 @@ func (s *Set[K]) add(key K, hash uint64) *Breaker {
 	}
 	if s.order.Len() == s.cfg.MaxKeys {
 		s.dropLocked(s.victimLocked())
+		s.evicted++
 	}
 	m := &member[K]{key: key, hash: hash, Breaker: b}
 	s.all.addLocked(m, s.order.Len())
@@ -221,9 +224,6 @@ func (s *Set[K]) All() iter.Seq2[K, *Breaker] {
 		}
 	}
 }
-
-// Len returns the number of breakers.
-func (s *Set[K]) Len() int { return int(s.fuse.size.Load()) }
 
 // Overruled reports whether so many breakers are not closed that they admit all
 // calls; see MaxOpenFraction.

@@ -48,29 +48,41 @@ func (t *trials) begin(now time.Duration, cfg *Config) uint32 {
 	return t.last
 }
 
-// report books an outcome, which is Default for none. It reports whether a success
-// has turned into a failure.
-func (t *trials) report(number uint32, o Outcome, done bool) (turned bool) {
+// news is what a report says that was not known of a trial.
+type news uint8
+
+const (
+	none   news = iota
+	first       // its outcome
+	turned      // its success has turned into a failure
+	over        // it has ended without an outcome
+)
+
+// report books an outcome, which is Default for none.
+func (t *trials) report(number uint32, o Outcome, done bool) (n news) {
 	i, ok := slices.BinarySearchFunc(t.list, number, func(t trial, n uint32) int { return cmp.Compare(t.number, n) })
 	if !ok {
-		return false // done already: this is a copy of its permit
+		return none // done already: this is a copy of its permit
 	}
 	x := &t.list[i]
 	switch was := x.outcome; {
 	case o == Success && was == Default:
 		t.succeeded++
-		x.outcome = Success
-	case o == Failure && was != Failure:
+		x.outcome, n = Success, first
+	case o == Failure && was == Default:
 		t.failed++
-		x.outcome = Failure
-		if turned = was == Success; turned {
-			t.succeeded--
-		}
+		x.outcome, n = Failure, first
+	case o == Failure && was == Success:
+		t.succeeded--
+		t.failed++
+		x.outcome, n = Failure, turned
+	case o == Default && was == Default && done:
+		n = over
 	}
 	if done {
 		t.list = slices.Delete(t.list, i, i+1)
 	}
-	return turned
+	return n
 }
 
 // try finds a place for a call of a half-open breaker.
@@ -78,27 +90,31 @@ func (b *Breaker) try(ctx context.Context, e *episode) (Permit, error) {
 	b.mu.Lock()
 	now := time.Since(b.epoch)
 	n := e.trials.begin(now, &b.cfg)
+	if n > 0 {
+		b.tries++
+	}
 	b.mu.Unlock()
 	if n == 0 {
-		return Permit{}, b.refuse(ctx, e)
+		return b.refuse(ctx, e)
 	}
 	return Permit{episode: e, began: now, seat: onTrial.with(n)}, nil
 }
 
 // tried books what is known of the trial with permit p, and decides.
 func (b *Breaker) tried(ctx context.Context, e *episode, p *Permit, o Outcome, done bool, now time.Duration) {
+	k := kindOf(o, p.seat&tooLong != 0)
 	switch {
-	case o == Success && p.seat&tooLong != 0:
-		o = Failure
 	case o != Success && o != Failure:
-		o = Default
+		o, k = Default, ignored
+	case k != good:
+		o = Failure
 	}
 	if o != Default {
 		p.seat |= judged
 	}
 	b.mu.Lock()
 	current := b.current.Load()
-	turned := e.trials.report(p.seat.number(), o, done)
+	news := e.trials.report(p.seat.number(), o, done)
 	var after *episode // closed by this trial, which was good then
 	switch t := e.trials; {
 	case current.trials != t: // the state has changed
@@ -107,12 +123,18 @@ func (b *Breaker) tried(ctx context.Context, e *episode, p *Permit, o Outcome, d
 	case current.state == HalfOpen && t.failed > b.cfg.Trials-b.cfg.TrialsNeeded:
 		why := fmt.Sprintf("%d of %d trials failed", t.failed, b.cfg.Trials)
 		b.openLocked(ctx, now, b.openTimeLocked(e, now), reason(why), why)
-	case !turned || current.state != Closed:
-	case !b.provenLocked(current, now) || current.window != nil && current.window.sum(now)[good] == 0:
+	case news != turned || current.state != Closed:
+	case !b.provenLocked(current, now) || current.window != nil && current.sum(now)[good] == 0:
 		const why = "a trial failed after it had been answered well"
 		b.openLocked(ctx, now, b.openTimeLocked(e, now), reason(why), why)
 	default:
 		after = current
+	}
+	if news == turned {
+		b.window.uncount()
+	}
+	if news != none && after == nil {
+		b.window.count(k)
 	}
 	b.mu.Unlock()
 	if after != nil {

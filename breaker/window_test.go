@@ -23,14 +23,14 @@ func TestWindow(t *testing.T) {
 		{15 * time.Second, good, counts{4, 0, 0, 0}},
 		{time.Hour, slow, counts{slow: 1}},
 	} {
-		w.add(step.at, step.kind)
-		if got := w.sum(step.at); got != step.want {
+		w.add(step.at, 0, step.kind)
+		if got := w.sum(step.at, 0); got != step.want {
 			t.Errorf("step %d at %v: %v, want %v", i, step.at, got, step.want)
 		}
 	}
-	w.add(time.Hour-20*time.Second, slow) // its cell has gone to a later step
-	w.add(time.Hour-time.Minute, good)
-	if got := w.sum(time.Hour); got != (counts{slow: 1}) {
+	w.add(time.Hour-20*time.Second, 0, slow) // its cell has gone to a later step
+	w.add(time.Hour-time.Minute, 0, good)
+	if got := w.sum(time.Hour, 0); got != (counts{slow: 1}) {
 		t.Errorf("%v after calls that came a window late", got)
 	}
 	if c := (counts{1, 2, 4, 8}); c.calls() != 15 || c.bad() != 14 || c.failed() != 10 || c.slow() != 12 {
@@ -43,10 +43,10 @@ func TestWindow(t *testing.T) {
 func TestNumbersOfStepsWrap(t *testing.T) {
 	for _, n := range []time.Duration{1<<31 - 5, 1 << 31, 1<<31 + 5, 3 << 30, 1<<32 + 1<<20, 3<<31 + 7} {
 		w := &window{step: 1}
-		w.add(3, failed) // ages ago
-		w.add(n, good)
-		w.add(n+1, failed)
-		if got := w.sum(n + 2); got != (counts{good: 1, failed: 1}) {
+		w.add(3, 0, failed) // ages ago
+		w.add(n, 0, good)
+		w.add(n+1, 0, failed)
+		if got := w.sum(n+2, 0); got != (counts{good: 1, failed: 1}) {
 			t.Errorf("at step %d: %v", n, got)
 		}
 		f := newInflight(4)
@@ -66,18 +66,21 @@ func TestNumbersOfStepsWrap(t *testing.T) {
 func TestWindowLosesNothing(t *testing.T) {
 	w := &window{step: time.Millisecond}
 	var wg sync.WaitGroup
-	for k := range kinds {
+	for k := range judgedKinds {
 		for range 4 {
 			wg.Go(func() {
 				for i := range 5000 {
-					w.add(time.Duration(i)*time.Microsecond, k)
+					w.add(time.Duration(i)*time.Microsecond, 0, k)
 				}
 			})
 		}
 	}
 	wg.Wait()
-	if got := w.sum(5 * time.Millisecond); got != (counts{20000, 20000, 20000, 20000}) {
+	if got := w.sum(5*time.Millisecond, 0); got != (counts{20000, 20000, 20000, 20000}) {
 		t.Errorf("%v", got)
+	}
+	if got := w.total(); got != [kinds]uint64{20000, 20000, 20000, 20000} {
+		t.Errorf("%v since the beginning", got)
 	}
 }
 

@@ -66,3 +66,23 @@ func setNew(keys int) func(*testing.B) {
 		})
 	}
 }
+
+// setStats reads the Stats of 10,000 breakers, as a scrape does.
+func setStats(b *testing.B) {
+	b.Run("belay", func(b *testing.B) {
+		const keys = 10_000
+		set := breaker.NewSet(breaker.SetConfig[int]{MaxKeys: keys})
+		for k := range keys {
+			breaker.Do(b.Context(), set.Get(k), succeed)
+		}
+		for b.Loop() {
+			calls := uint64(0)
+			for _, br := range set.All() {
+				calls += br.Stats().Calls
+			}
+			if calls != keys || set.Stats().Keys != keys {
+				b.Fatal(calls)
+			}
+		}
+	})
+}

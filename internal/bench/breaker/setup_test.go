@@ -33,6 +33,7 @@ func BenchmarkBreaker(b *testing.B) {
 	b.Run("open-par", openPar)
 	b.Run("set-get", setGet)
 	b.Run("set-get-par", setGetPar)
+	b.Run("set-stats-10000", setStats)
 	b.Run("set-new-1024", setNew(1024))
 	b.Run("set-new-100000", setNew(100_000))
 }
