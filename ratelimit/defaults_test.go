@@ -7,5 +7,5 @@ import (
 )
 
 func TestDefaults(t *testing.T) {
-	archtest.Defaults(t, Config{}.withDefaults(), BulkheadConfig{}.withDefaults(), KeyedConfig[string]{}.withDefaults())
+	archtest.Defaults(t, Config{}.withDefaults(), BulkheadConfig{}.withDefaults(), KeyedConfig[string]{}.withDefaults(), SharedConfig{}.withDefaults())
 }

@@ -21,6 +21,9 @@ var (
 	ErrFull = errors.New("ratelimit: no place is free")
 	// ErrTooLarge says that the call asks for more than can ever be had at once.
 	ErrTooLarge = errors.New("ratelimit: more than the limit holds")
+	// ErrStore says that the Store of a [Shared] does not answer, and that OnFailure is
+	// [FailClosed]. The Cause is the store's error, too.
+	ErrStore = errors.New("ratelimit: the store of a shared limit does not answer")
 )
 
 // What is wrong with the zero value of a type.
@@ -41,9 +44,9 @@ var (
 type Error struct {
 	// Name is that of the limit, as its Config has it.
 	Name string
-	// Cause is ErrDeadline, ErrFull, ErrTooLarge, the cause of the context's end, the
-	// error of a foreign Waiter or Acquirer, or says that the limit was not made by its
-	// constructor.
+	// Cause is ErrDeadline, ErrFull, ErrTooLarge, an error with ErrStore, the cause of
+	// the context's end, the error of a foreign Waiter or Acquirer, or says that the
+	// limit was not made by its constructor.
 	Cause error
 
 	after time.Duration

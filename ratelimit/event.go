@@ -16,6 +16,10 @@ const (
 	Admitted Kind = iota
 	// Refused says that it was not.
 	Refused
+	// StoreDown says that the Store of a [Shared] has ceased to answer.
+	StoreDown
+	// StoreUp says that it answers again.
+	StoreUp
 )
 
 func (k Kind) String() string {
@@ -24,6 +28,10 @@ func (k Kind) String() string {
 		return "admitted"
 	case Refused:
 		return "refused"
+	case StoreDown:
+		return "store down"
+	case StoreUp:
+		return "store up"
 	}
 	return fmt.Sprintf("Kind(%d)", uint8(k))
 }
@@ -31,7 +39,7 @@ func (k Kind) String() string {
 // MarshalText implements [encoding.TextMarshaler].
 func (k Kind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 
-// An Event is a decision of a [Limiter], a [Keyed] or a [Bulkhead].
+// An Event is a decision of a [Limiter], a [Keyed], a [Shared] or a [Bulkhead].
 type Event struct {
 	// Kind is what was decided.
 	Kind Kind
@@ -44,7 +52,8 @@ type Event struct {
 	// Waited is how long the call has waited in the queue.
 	Waited time.Duration
 	// Cause is why the call was refused, as in an [Error]. It is ErrLimited if a
-	// Limiter or a Keyed refused a call that does not wait.
+	// Limiter, a Keyed or a Shared refused a call that does not wait. It is the Store's
+	// error if that has ceased to answer.
 	Cause error
 }
 
@@ -54,7 +63,9 @@ func (e Event) LogValue() slog.Value {
 	if e.Key != "" {
 		attrs = append(attrs, slog.String("key", e.Key))
 	}
-	attrs = append(attrs, slog.Int("n", e.N))
+	if e.Kind == Admitted || e.Kind == Refused {
+		attrs = append(attrs, slog.Int("n", e.N))
+	}
 	if e.Waited > 0 {
 		attrs = append(attrs, slog.Duration("waited", e.Waited))
 	}

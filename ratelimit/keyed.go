@@ -138,7 +138,11 @@ func (k *Keyed[K]) termsOf(key K) terms {
 	if k.limit == nil {
 		return k.terms
 	}
-	r, burst := k.limit(key)
+	return termsFor(k.limit(key))
+}
+
+// termsFor are the terms that a user's function gives for a key.
+func termsFor(r rate.Limit, burst int) terms {
 	if !(r > 0) {
 		return terms{interval: longest} // holds no token
 	}

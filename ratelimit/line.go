@@ -1,6 +1,7 @@
 package ratelimit
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"sync/atomic"
@@ -27,7 +28,7 @@ type line struct {
 
 	// takeLocked takes for a call at a time that is not after now, or changes nothing
 	// and returns how long after that time it is worth trying again; never, if that
-	// is not known.
+	// is not known. It sets err of one that is refused for good.
 	takeLocked func(w *waiter, at time.Time) (after time.Duration)
 	// mostLocked is the greatest n that can ever be taken.
 	mostLocked func() int
@@ -125,7 +126,7 @@ func (l *line) join(ctx context.Context, w *waiter) error {
 	if l.waiting.Load() >= int64(l.places) {
 		// There may be no need for a place.
 		if l.waiting.Load() == 0 && l.takeLocked(w, l.now()) <= 0 {
-			w.end <- nil
+			w.end <- w.err
 			return nil
 		}
 		return &Error{Name: l.name, Cause: ErrFull, after: l.estimateLocked(w)}
@@ -211,7 +212,7 @@ func (l *line) serveLocked() {
 			l.passed++
 		}
 		l.leaveLocked(w)
-		w.end <- err
+		w.end <- cmp.Or(err, w.err)
 	}
 }
 

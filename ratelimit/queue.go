@@ -35,6 +35,7 @@ type waiter struct {
 	prev, next *waiter
 	end        chan error // buffered
 	receipt    receipt    // of a Limiter, for what was taken
+	err        error      // why it is refused
 }
 
 // A queue is a list of waiters that any of them can leave.

@@ -36,6 +36,7 @@
 //	what is limited                                use
 //	calls per second to one backend                Limiter
 //	the same for each client, tenant or host       Keyed
+//	the same, over many processes                  Shared
 //	calls under way at once                        Bulkhead
 //	several rates at once: per second, per minute  All
 //	what a call costs shows afterwards             Limiter.Charge
@@ -57,6 +58,12 @@
 //	KeyedConfig.Burst    1
 //	KeyedConfig.MaxKeys  65536
 //	KeyedConfig.Queue    1024
+//
+//	SharedConfig.Burst         1
+//	SharedConfig.Lease         250ms
+//	SharedConfig.StoreTimeout  50ms
+//	SharedConfig.MaxKeys       65536
+//	SharedConfig.Queue         1024
 //
 // KeyedConfig.MaxKeys is more where a bucket takes longer than a minute to fill.
 // BulkheadConfig.Queue is as many as there are places.

@@ -138,3 +138,56 @@ func (b *Bulkhead) Stats() BulkheadStats {
 		Refused: b.refused.Load(),
 	}
 }
+
+// SharedStats is a snapshot of a [Shared]. Its counts are of this process, for all keys,
+// since the Shared was made; they never fall. A call for no tokens does not count.
+type SharedStats struct {
+	Name    string // SharedConfig.Name
+	Keys    int    // keys that are remembered
+	Waiting int    // calls in the queues
+	Owners  int    // processes that use the limit, as the store said last
+	Err     error  // why the store does not answer; nil if it does
+
+	Calls       uint64 // were let through
+	Waited      uint64 // of Calls: have stood in a queue
+	Refused     uint64 // were not let through
+	Evicted     uint64 // keys that had to make room
+	Asked       uint64 // questions to the store
+	StoreFailed uint64 // of Asked: without an answer
+}
+
+// LogValue implements [slog.LogValuer]. It shows only what applies.
+func (s SharedStats) LogValue() slog.Value {
+	attrs := append(named(s.Name), slog.Int("keys", s.Keys), slog.Int("waiting", s.Waiting), slog.Int("owners", s.Owners),
+		slog.Uint64("calls", s.Calls), slog.Uint64("waited", s.Waited), slog.Uint64("refused", s.Refused),
+		slog.Uint64("evicted", s.Evicted), slog.Uint64("asked", s.Asked), slog.Uint64("store_failed", s.StoreFailed))
+	if s.Err != nil {
+		attrs = append(attrs, slog.Any("err", s.Err))
+	}
+	return slog.GroupValue(attrs...)
+}
+
+// Stats returns a snapshot. That of a nil *Shared is empty.
+func (s *Shared) Stats() SharedStats {
+	if s == nil {
+		return SharedStats{}
+	}
+	waited := s.waited.Load() // before Calls, which is never less
+	stats := SharedStats{Name: s.cfg.Name, Calls: s.calls.Load(), Waited: waited, Refused: s.refused.Load(), Evicted: s.evicted.Load()}
+	for i := range s.shards {
+		s.shards[i].addTo(&stats)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	stats.Owners, stats.Err, stats.Asked, stats.StoreFailed = s.owners, s.store.err, s.asked, s.failed
+	return stats
+}
+
+func (sh *sharedShard) addTo(stats *SharedStats) {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	stats.Keys += sh.keys.Len()
+	for _, k := range sh.keys.Values() {
+		stats.Waiting += int(k.line.waiting.Load())
+	}
+}

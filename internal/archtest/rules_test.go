@@ -11,7 +11,7 @@ import (
 // patterns are the packages that users import, and how many exported top-level
 // types and functions each may have.
 var patterns = map[string]int{
-	"breaker": 30, "retry": 30, "ratelimit": 40, "loadbalance": 31, "gateway": 40, "gateway/httpcache": 20, "facade": 31,
+	"breaker": 30, "retry": 30, "ratelimit": 41, "loadbalance": 31, "gateway": 40, "gateway/httpcache": 20, "facade": 31,
 }
 
 // leaves are the internal packages that patterns may import.
@@ -48,6 +48,8 @@ var goStatements = map[string]string{
 	"loadbalance/check.go:startChecksLocked": "the active checks of an endpoint: it ends with Close, or when the endpoint leaves the set",
 	"loadbalance/watch.go:launch":            "a function of the user's, the watch of a source or one check: it ends with the function, whose context Close cancels",
 	"loadbalance/loadbalance.go:newBalancer": "it follows a source that is not static: it ends with Close, or when the source's last set is final",
+	"ratelimit/lease.go:sendLocked":          "a question to a store: it ends with ask, within StoreTimeout",
+	"ratelimit/store.go:ask":                 "a question to a store: it ends with the store, whose context ends after StoreTimeout",
 	"retry/race.go:run":                      "the first attempt of a hedged call: it ends with the operation, whose context the race ends",
 }
 
