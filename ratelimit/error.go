@@ -30,12 +30,14 @@ var (
 const (
 	limiterNotMade  = "ratelimit: a Limiter that was not made by New"
 	keyedNotMade    = "ratelimit: a Keyed that was not made by NewKeyed"
+	sharedNotMade   = "ratelimit: a Shared that was not made by NewShared"
 	bulkheadNotMade = "ratelimit: a Bulkhead that was not made by NewBulkhead"
 )
 
 var (
 	errLimiterNotMade  = errors.New(limiterNotMade)
 	errKeyedNotMade    = errors.New(keyedNotMade)
+	errSharedNotMade   = errors.New(sharedNotMade)
 	errBulkheadNotMade = errors.New(bulkheadNotMade)
 )
 
@@ -58,7 +60,7 @@ func (e *Error) Error() string {
 		text = fmt.Sprintf("ratelimit %q", e.Name)
 	}
 	switch e.Cause {
-	case ErrDeadline, ErrFull, ErrTooLarge, errLimiterNotMade, errKeyedNotMade, errBulkheadNotMade:
+	case ErrDeadline, ErrFull, ErrTooLarge, errLimiterNotMade, errKeyedNotMade, errSharedNotMade, errBulkheadNotMade:
 		text += strings.TrimPrefix(e.Cause.Error(), "ratelimit")
 	default:
 		text = fmt.Sprintf("%s: refused: %v", text, e.Cause)

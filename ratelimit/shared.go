@@ -80,6 +80,9 @@ func (s *Shared) Take(ctx context.Context, key string, n int) Decision {
 	if check(n); s == nil {
 		return Decision{OK: true, Remaining: math.MaxInt, Burst: math.MaxInt}
 	}
+	if s.cfg.Store == nil {
+		panic(sharedNotMade)
+	}
 	t := s.termsOf(key)
 	if n == 0 || t.interval == 0 {
 		d := t.decision(s.now(), s.now())
@@ -159,6 +162,9 @@ func (s *Shared) Wait(ctx context.Context, key string) error { return s.WaitN(ct
 func (s *Shared) WaitN(ctx context.Context, key string, n int) error {
 	if check(n); s == nil {
 		return unlimited(ctx)
+	}
+	if s.cfg.Store == nil {
+		return &Error{Cause: errSharedNotMade}
 	}
 	since := time.Now()
 	var err error

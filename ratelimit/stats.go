@@ -169,7 +169,7 @@ func (s SharedStats) LogValue() slog.Value {
 
 // Stats returns a snapshot. That of a nil *Shared is empty.
 func (s *Shared) Stats() SharedStats {
-	if s == nil {
+	if s == nil || s.cfg.Store == nil {
 		return SharedStats{}
 	}
 	waited := s.waited.Load() // before Calls, which is never less

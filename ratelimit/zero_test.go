@@ -34,6 +34,10 @@ func TestZeroValues(t *testing.T) {
 			func() error { return new(Keyed[int]).Wait(ctx, 1) },
 			func() error { return new(Keyed[int]).WaitN(ctx, 1, 0) },
 		},
+		sharedNotMade: {
+			func() error { return new(Shared).Wait(ctx, "") },
+			func() error { return new(Shared).WaitN(ctx, "", 0) },
+		},
 		bulkheadNotMade: {
 			func() error { _, err := new(Bulkhead).Allow(); return err },
 			func() error { _, err := new(Bulkhead).AllowN(2); return err },
@@ -64,6 +68,7 @@ func TestZeroValues(t *testing.T) {
 			func() { All(New(Config{Rate: 1}), new(Limiter)) },
 		},
 		keyedNotMade:    {func() { new(Keyed[int]).Allow(1) }, func() { new(Keyed[int]).Take(1, 1) }},
+		sharedNotMade:   {func() { new(Shared).Take(ctx, "", 0) }},
 		bulkheadNotMade: {func() { new(Bulkhead).SetLimit(1) }},
 	} {
 		for _, call := range calls {
@@ -77,6 +82,9 @@ func TestZeroValues(t *testing.T) {
 	}
 	new(Keyed[int]).Delete(1)
 	if s := new(Keyed[int]).Stats(); s != (KeyedStats{}) {
+		t.Errorf("%+v", s)
+	}
+	if s := new(Shared).Stats(); s != (SharedStats{}) {
 		t.Errorf("%+v", s)
 	}
 	if s := new(Bulkhead).Stats(); s != (BulkheadStats{}) {
