@@ -58,7 +58,7 @@ func (c SharedConfig) Validate() error {
 		errs = append(errs, errors.New("ratelimit: SharedConfig.Store is nil; redisstore.New makes one"))
 	}
 	if c.For == nil {
-		errs = append(errs, validTerms("SharedConfig", c.Rate, c.Burst))
+		errs = append(errs, validTerms("SharedConfig.", c.Rate, c.Burst))
 		if float64(c.Rate)*maxFill.Seconds() < float64(max(1, c.Burst)) && c.Rate > 0 {
 			errs = append(errs, fmt.Errorf("ratelimit: SharedConfig.Burst of %d at a Rate of %v takes more than 100 days to fill", c.Burst, c.Rate))
 		}
@@ -75,7 +75,7 @@ func (c SharedConfig) Validate() error {
 	if c.MaxKeys < 0 || c.MaxKeys > math.MaxInt32 {
 		errs = append(errs, fmt.Errorf("ratelimit: SharedConfig.MaxKeys is %d, want 1 to %d, or 0 for 65,536", c.MaxKeys, math.MaxInt32))
 	}
-	errs = append(errs, validQueue("SharedConfig", c.Queue))
+	errs = append(errs, validQueue("SharedConfig.", c.Queue))
 	return errors.Join(errs...)
 }
 
