@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
+	"strconv"
 	"time"
 
 	"github.com/belay-go/belay/breaker"
@@ -209,6 +210,42 @@ type Product struct{ Name string }
 
 type Review struct{ Stars int }
 
+// An API that says in a field of its own how long to wait. The Gateway and the retry
+// below get the same function: what can be repeated is, and the error of what cannot says
+// when to come again.
+func Example_limits() {
+	limits := func(resp *http.Response) time.Duration {
+		if ms, _ := strconv.Atoi(resp.Header.Get("X-Wait-Ms")); ms > 0 {
+			return time.Duration(ms) * time.Millisecond
+		}
+		return gateway.RateLimited(resp) // the usual ways
+	}
+	backend := limitedBackend()
+	defer backend.Close()
+	api, err := gateway.New(gateway.Config{
+		BaseURL:    backend.URL,
+		RetryAfter: limits,
+		Transport:  &retry.Transport{RetryAfter: limits},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	count := gateway.NewEndpoint[gateway.None, int](api, "GET /count", gateway.EndpointConfig{})
+	add := gateway.NewEndpoint[int, gateway.None](api, "POST /count", gateway.EndpointConfig{})
+
+	fmt.Println(count.Call(context.Background(), gateway.None{}))
+	_, err = add.Call(context.Background(), 1)
+	if e, ok := errors.AsType[*gateway.Error](err); ok {
+		fmt.Println(e)
+		fmt.Println("after", e.RetryAfter())
+	}
+	// Output:
+	// 2 <nil>
+	// gateway: POST /count: status 403 Forbidden
+	// after 20ms
+}
+
 // shopBackend has no reviews.
 func shopBackend() *httptest.Server {
 	mux := http.NewServeMux()
@@ -231,6 +268,21 @@ func articles() (*httptest.Server, *int) {
 		w.Header().Set("Cache-Control", "max-age=60")
 		fmt.Fprintf(w, "%s, as of request %d", r.URL.Path, *requests)
 	})), requests
+}
+
+// limitedBackend refuses the first request, and then every other one, and says for how
+// long.
+func limitedBackend() *httptest.Server {
+	requests := 0
+	return httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if requests++; requests%2 == 1 {
+			w.Header().Set("X-Wait-Ms", "20")
+			w.WriteHeader(http.StatusForbidden)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprint(w, requests)
+	}))
 }
 
 // flakyBackend answers every other request with 503.

@@ -47,6 +47,11 @@ type Config struct {
 	// request: whatever the status, it can be repeated after this time. The function
 	// must not read or change the response. If RetryAfter is nil or returns 0, the field
 	// Retry-After counts. [RateLimited] knows the usual ways.
+	//
+	// A retry.Transport in Transport sees the responses first. Give it the same function,
+	// so that both have one rule: it waits and repeats what may be repeated, and the
+	// error of what may not says how long. There a function takes the place of
+	// Retry-After, which RateLimited reads, too.
 	RetryAfter func(*http.Response) time.Duration `json:"-"`
 
 	// Observe is called at the end of each call, and when a request is sent again

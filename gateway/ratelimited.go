@@ -12,8 +12,9 @@ import (
 
 // RateLimited says for how long to wait after a response with the status 429, or 403
 // as GitHub sends it, that comes from a limit: 0 if it does not, or if it gives no time.
-// It is for Config.RetryAfter, and for whatever else takes such a function. The first
-// of these that says something counts:
+// After a 503 it is the time in Retry-After. It is for Config.RetryAfter, and for the
+// field of the same name in retry.Transport. The first of these that says something
+// counts:
 //
 //	Retry-After                              (RFC 9110)
 //	RateLimit: "default";r=0;t=30            (draft-ietf-httpapi-ratelimit-headers-10)
@@ -26,10 +27,14 @@ import (
 // milliseconds, or a date; times are compared with the Date of the response. A reset
 // that is due means one second.
 func RateLimited(resp *http.Response) time.Duration {
-	if resp.StatusCode != http.StatusForbidden && resp.StatusCode != http.StatusTooManyRequests {
+	h, certain := resp.Header, resp.StatusCode == http.StatusTooManyRequests
+	switch resp.StatusCode {
+	case http.StatusForbidden, http.StatusTooManyRequests:
+	case http.StatusServiceUnavailable:
+		return max(0, httpfield.RetryAfter(h))
+	default:
 		return 0
 	}
-	h, certain := resp.Header, resp.StatusCode == http.StatusTooManyRequests
 	if d := httpfield.RetryAfter(h); d > 0 {
 		return d
 	}
