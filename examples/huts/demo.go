@@ -31,7 +31,7 @@ type outage struct {
 var outages = []outage{
 	{"payment", world.Hanging, 0.05, 0.25},
 	{"weather", world.Failing, 0.20, 0.40},
-	{"bulletin 1", world.Hanging, 0.35, 0.55},
+	{"bulletin-1", world.Hanging, 0.35, 0.55},
 	{"mail", world.Limited, 0.45, 0.60},
 	{"payment", world.Cutting, 0.55, 0.70},
 	{"mail", world.Failing, 0.65, 0.85},

@@ -21,6 +21,7 @@ import (
 	"github.com/belay-go/belay/examples/huts/adapter/outside"
 	"github.com/belay-go/belay/examples/huts/adapter/store"
 	"github.com/belay-go/belay/examples/huts/app"
+	"github.com/belay-go/belay/examples/huts/console"
 	"github.com/belay-go/belay/examples/huts/platform"
 	"github.com/belay-go/belay/examples/huts/service/booking"
 	"github.com/belay-go/belay/examples/huts/service/desk"
@@ -40,6 +41,7 @@ type program struct {
 	mailer *mail.Service
 	bus    *bus.Bus
 
+	layers  []console.Layer
 	mux     *http.ServeMux // behind the guard
 	server  *http.Server
 	running sync.WaitGroup
@@ -79,10 +81,10 @@ func start(ctx context.Context, c config, only string) (_ *program, err error) {
 		return nil, err
 	}
 	front := http.NewServeMux()
+	front.HandleFunc("GET /style.css", platform.Style)
 	front.Handle("/", platform.NewGuard(platform.NewVerifier(c.TokenKey), c.Proxies...).Handler(p.mux))
 	if p.World != nil {
 		front.Handle("POST /token", platform.Local(p.World.Identity, c.Open))
-		front.Handle("POST /world/{system}", platform.Local(http.HandlerFunc(p.breakSystem), c.Open))
 	}
 	p.server = platform.NewServer(front)
 	if only != "trips" && only != "desk" {
@@ -98,8 +100,25 @@ func start(ctx context.Context, c config, only string) (_ *program, err error) {
 			}
 		}
 	}
+	if p.World != nil {
+		p.console(ctx, front, c.Open)
+	}
 	p.background(func() { p.server.Serve(l) })
 	return p, nil
+}
+
+// console shows the simulated world, with what runs here, and lets it be broken.
+func (p *program) console(ctx context.Context, front *http.ServeMux, open bool) {
+	ctx, end := context.WithCancel(ctx)
+	p.server.RegisterOnShutdown(end)
+	slices.SortStableFunc(p.layers, func(a, b console.Layer) int { return cmp.Compare(a.System, b.System) })
+	s := &console.Console{Systems: p.World.Systems(), Layers: p.layers, Done: ctx.Done()}
+	if p.store != nil {
+		s.Bookings = p.store.Latest
+	}
+	h := platform.Local(s.Handler(), open)
+	front.Handle("/world", h)
+	front.Handle("/world/", h)
 }
 
 // surround starts the world that the config does not say is elsewhere.
@@ -142,6 +161,7 @@ func (p *program) booking(ctx context.Context, c config) (err error) {
 	if err != nil {
 		return err
 	}
+	p.layers = append(p.layers, console.Retry("payment", payment.Retry), console.Breaker("payment", payment.Breaker), console.Bulkhead("payment", payment.Concurrency))
 	p.nights = &store.Nights{Huts: huts, Store: p.store}
 	s := &booking.Service{Nights: p.nights, Payment: noted{payment}, Patience: c.Patience,
 		Publish: func(ctx context.Context, c app.Change) error {
@@ -164,6 +184,8 @@ func (p *program) mail(ctx context.Context, c config) error {
 	if err != nil {
 		return err
 	}
+	p.layers = append(p.layers, console.Retry("mail", sender.Retry), console.Breaker("mail", sender.Breaker),
+		console.Limiter("mail", sender.Limiter), console.Bulkhead("mail", sender.Concurrency))
 	p.mailer = &mail.Service{Store: inbox, Send: func(ctx context.Context, c app.Change) error {
 		return note("mail", func() error { return sender.Send(ctx, c) })
 	}}
@@ -183,6 +205,8 @@ func (p *program) trips(_ context.Context, c config) error {
 		return err
 	}
 	p.closers = append(p.closers, bulletin.Close)
+	p.layers = append(p.layers, console.Cache("weather", weather.Cache), console.Retry("weather", weather.Retry), console.Breaker("weather", weather.Breaker),
+		console.Retry("bulletin", bulletin.Retry), console.Balancer("bulletin", bulletin.Balancer))
 	night, told, err := trips.Inside(c.Booking, c.Mail)
 	if err != nil {
 		return err
@@ -215,7 +239,7 @@ func (p *program) desk(_ context.Context, c config) error {
 		d.Huts = append(d.Huts, huts[id])
 	}
 	p.mux.Handle("/desk/", d.Handler())
-	p.mux.HandleFunc("GET /style.css", platform.Style)
+	p.layers = append(p.layers, console.Retry("identity", identity.Retry), console.Breaker("identity", identity.Breaker))
 	p.mux.Handle("GET /{$}", http.RedirectHandler("/desk/", http.StatusSeeOther))
 	return nil
 }

@@ -88,9 +88,9 @@ func tell(out io.Writer, p *program) {
 		return
 	}
 	fmt.Fprintf(out, `
-and break the systems outside: slow, failing, hanging, cutting, limited, or well again
+and break the systems outside, at %[1]s/world: slow, failing, hanging, cutting, limited, or well again
 
-  curl -d hanging %[1]s/world/payment
+  curl -d fault=hanging %[1]s/world/payment
 
 `, p.URL)
 	for _, s := range p.World.Systems() {

@@ -4,14 +4,11 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/belay-go/belay/examples/huts/adapter/bus"
@@ -35,25 +32,6 @@ func (p *program) asked() string {
 		s = append(s, fmt.Sprintf("%s %d", system.Name, system.Asked()))
 	}
 	return strings.Join(s, ", ")
-}
-
-// breakSystem breaks the system in the path in the way that the body says.
-func (p *program) breakSystem(w http.ResponseWriter, r *http.Request) {
-	s := p.system(r.PathValue("system"))
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 100))
-	fault := world.Fault(strings.TrimSpace(string(body)))
-	if fault == "well" {
-		fault = world.Well
-	}
-	switch {
-	case err != nil || s == nil:
-		http.Error(w, "there is no such system", http.StatusNotFound)
-	case fault != world.Well && !slices.Contains(world.Faults, fault):
-		http.Error(w, fmt.Sprintf("want well or one of %v", world.Faults), http.StatusBadRequest)
-	default:
-		s.Break(fault)
-		fmt.Fprintf(w, "%s is %s\n", s.Name, cmp.Or(fault, "well"))
-	}
 }
 
 // deadLetters prints what consumers could not handle, and replays it if asked to.

@@ -19,6 +19,7 @@ func Local(h http.Handler, open bool) http.Handler {
 			Refuse(w, Problem{Status: http.StatusForbidden, Detail: "this is for the machine itself, unless HUTS_OPEN says otherwise"})
 			return
 		}
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		h.ServeHTTP(w, r)
 	}))
 }

@@ -81,6 +81,7 @@ func (v *Views) Fragment(page, block string, data any) (string, error) {
 
 // Style serves how pages look, at /style.css.
 func Style(w http.ResponseWriter, r *http.Request) {
+	secure(w.Header())
 	w.Header().Set("Cache-Control", "max-age=60")
 	http.ServeFileFS(w, r, look, "style.css")
 }

@@ -138,7 +138,7 @@ func New() (*World, error) {
 func Silent() *World {
 	w := &World{Payment: newPayment(), Weather: newSystem("weather", weather()), Mail: newMail(), Identity: newIdentity()}
 	for i := range 3 {
-		w.Bulletins = append(w.Bulletins, newSystem(fmt.Sprint("bulletin ", i+1), bulletin()))
+		w.Bulletins = append(w.Bulletins, newSystem(fmt.Sprint("bulletin-", i+1), bulletin()))
 	}
 	return w
 }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/belay-go/belay/gateway"
@@ -16,8 +17,11 @@ import (
 
 // Bulletin asks for the avalanche danger. Close it in the end.
 type Bulletin struct {
-	close func() error
-	get   func(ctx context.Context, region string) (Danger, error)
+	// The layers, for those who watch them.
+	Retry    *retry.Policy
+	Balancer *loadbalance.Balancer[*url.URL]
+
+	get func(ctx context.Context, region string) (Danger, error)
 }
 
 // Danger is that of avalanches in a region, from 1 (low) to 5 (very high).
@@ -45,7 +49,7 @@ func NewBulletin(base http.RoundTripper, mirrors ...string) (*Bulletin, error) {
 	// The retry is above the endpoint, and not below it as a Transport: so it also sees a
 	// body that breaks off, or says what cannot be.
 	policy := retry.New(retry.Config{Name: "bulletin", Schedule: retry.Constant(10 * time.Millisecond)})
-	return &Bulletin{balancer.Close, retry.Wrap(policy, get.Call)}, nil
+	return &Bulletin{policy, balancer, retry.Wrap(policy, get.Call)}, nil
 }
 
 // Danger returns what the bulletin says about a region.
@@ -54,4 +58,4 @@ func (b *Bulletin) Danger(ctx context.Context, region string) (Danger, error) {
 }
 
 // Close closes the balancer.
-func (b *Bulletin) Close() error { return b.close() }
+func (b *Bulletin) Close() error { return b.Balancer.Close() }

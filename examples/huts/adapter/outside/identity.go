@@ -17,7 +17,8 @@ import (
 // Identity is an identity provider. A real one would show its own page, and send the
 // browser back with a code (OpenID Connect); from there on all is the same.
 type Identity struct {
-	// Breaker is open while the provider is down.
+	// The layers, for those who watch them.
+	Retry   *retry.Policy
 	Breaker *breaker.Breaker
 
 	token *gateway.Endpoint[who, string]
@@ -30,13 +31,15 @@ type who struct {
 
 // NewIdentity returns the provider at url.
 func NewIdentity(url string, base http.RoundTripper) (*Identity, error) {
-	i := &Identity{Breaker: breaker.New(breaker.Config{Name: "identity"})}
+	i := &Identity{
+		Retry:   retry.New(retry.Config{Name: "identity", AttemptTimeout: time.Second}),
+		Breaker: breaker.New(breaker.Config{Name: "identity"}),
+	}
 	g, err := gateway.New(gateway.Config{
 		Name: "identity", BaseURL: url, Timeout: 3 * time.Second,
 		Transport: &retry.Transport{
-			// A token that nobody gets harms nobody.
-			Policy:     retry.New(retry.Config{Name: "identity", AttemptTimeout: time.Second}),
-			Idempotent: func(*http.Request) bool { return true },
+			Policy:     i.Retry,
+			Idempotent: func(*http.Request) bool { return true }, // a token that nobody gets harms nobody
 			Base:       &breaker.Transport{Breaker: i.Breaker, Base: base},
 		},
 	})

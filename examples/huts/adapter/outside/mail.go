@@ -20,6 +20,12 @@ import (
 
 // Mail writes to guests.
 type Mail struct {
+	// The layers, for those who watch them.
+	Retry       *retry.Policy
+	Breaker     *breaker.Breaker
+	Limiter     *ratelimit.Limiter
+	Concurrency *ratelimit.Bulkhead
+
 	send *gateway.Endpoint[message, gateway.None]
 }
 
@@ -32,26 +38,28 @@ type message struct {
 
 // NewMail returns the service at url, which takes 50 mails a second and four at once.
 func NewMail(url string, base http.RoundTripper) (*Mail, error) {
+	m := &Mail{
+		Retry:       retry.New(retry.Config{Name: "mail", AttemptTimeout: 2 * time.Second}),
+		Breaker:     breaker.New(breaker.Config{Name: "mail"}),
+		Limiter:     ratelimit.New(ratelimit.Config{Name: "mail", Rate: 50, Burst: 5}),
+		Concurrency: ratelimit.NewBulkhead(ratelimit.BulkheadConfig{Name: "mail", Limit: 4, Queue: 1_000}),
+	}
 	g, err := gateway.New(gateway.Config{
 		Name: "mail", BaseURL: url, Timeout: 10 * time.Second,
 		Transport: &retry.Transport{
-			// The service knows a message by its ID.
-			Policy:     retry.New(retry.Config{Name: "mail", AttemptTimeout: 2 * time.Second}),
-			Idempotent: func(*http.Request) bool { return true },
+			Policy:     m.Retry,
+			Idempotent: func(*http.Request) bool { return true }, // the service knows a message by its ID
 			Base: &breaker.Transport{
-				Breaker: breaker.New(breaker.Config{Name: "mail"}),
-				Base: &ratelimit.Transport{
-					Limiter:     ratelimit.New(ratelimit.Config{Name: "mail", Rate: 50, Burst: 5}),
-					Concurrency: ratelimit.NewBulkhead(ratelimit.BulkheadConfig{Name: "mail", Limit: 4, Queue: 1_000}),
-					Base:        base,
-				},
+				Breaker: m.Breaker,
+				Base:    &ratelimit.Transport{Limiter: m.Limiter, Concurrency: m.Concurrency, Base: base},
 			},
 		},
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &Mail{gateway.NewEndpoint[message, gateway.None](g, "POST /messages", gateway.EndpointConfig{})}, nil
+	m.send = gateway.NewEndpoint[message, gateway.None](g, "POST /messages", gateway.EndpointConfig{})
+	return m, nil
 }
 
 // Send tells a guest of a change. It can be repeated: the Message-ID is the same.

@@ -23,8 +23,10 @@ import (
 
 // Payment is an [app.Payment] at a provider that knows idempotency keys.
 type Payment struct {
-	// Breaker is open while the provider is down.
-	Breaker *breaker.Breaker
+	// The layers, for those who watch them.
+	Retry       *retry.Policy
+	Breaker     *breaker.Breaker
+	Concurrency *ratelimit.Bulkhead
 
 	charge *gateway.Endpoint[paymentOrder, paymentReceipt]
 	refund *gateway.Endpoint[paymentOrder, gateway.None]
@@ -43,7 +45,12 @@ type paymentReceipt struct {
 // NewPayment returns the provider at url. A charge takes at most 3 s, its retries
 // included: a guest waits for it.
 func NewPayment(url, token string, base http.RoundTripper) (*Payment, error) {
-	p := &Payment{Breaker: breaker.New(breaker.Config{Name: "payment"})}
+	p := &Payment{
+		// An attempt that hangs leaves time for another.
+		Retry:       retry.New(retry.Config{Name: "payment", AttemptTimeout: time.Second}),
+		Breaker:     breaker.New(breaker.Config{Name: "payment"}),
+		Concurrency: ratelimit.NewBulkhead(ratelimit.BulkheadConfig{Name: "payment", Limit: 20}),
+	}
 	g, err := gateway.New(gateway.Config{
 		Name: "payment", BaseURL: url, Timeout: 3 * time.Second,
 		Auth: gateway.Bearer(gateway.BearerConfig{
@@ -51,14 +58,10 @@ func NewPayment(url, token string, base http.RoundTripper) (*Payment, error) {
 			Token: func(context.Context, string) (string, time.Time, error) { return token, time.Time{}, nil },
 		}),
 		Transport: &retry.Transport{
-			// An attempt that hangs leaves time for another.
-			Policy: retry.New(retry.Config{Name: "payment", AttemptTimeout: time.Second}),
+			Policy: p.Retry,
 			Base: &breaker.Transport{
 				Breaker: p.Breaker,
-				Base: &ratelimit.Transport{
-					Concurrency: ratelimit.NewBulkhead(ratelimit.BulkheadConfig{Name: "payment", Limit: 20}),
-					Base:        base,
-				},
+				Base:    &ratelimit.Transport{Concurrency: p.Concurrency, Base: base},
 			},
 		},
 	})

@@ -17,7 +17,11 @@ import (
 
 // Weather asks for forecasts. Close it in the end.
 type Weather struct {
-	cache    *httpcache.Cache
+	// The layers, for those who watch them.
+	Cache   *httpcache.Cache
+	Retry   *retry.Policy
+	Breaker *breaker.Breaker
+
 	forecast *gateway.Endpoint[forecastRequest, Forecast]
 }
 
@@ -35,12 +39,16 @@ type Forecast struct {
 
 // NewWeather returns the service at url.
 func NewWeather(url string, base http.RoundTripper) (*Weather, error) {
-	w := &Weather{cache: httpcache.New(httpcache.Config{Name: "weather"})}
+	w := &Weather{
+		Cache:   httpcache.New(httpcache.Config{Name: "weather"}),
+		Retry:   retry.New(retry.Config{Name: "weather", AttemptTimeout: 700 * time.Millisecond}),
+		Breaker: breaker.New(breaker.Config{Name: "weather"}),
+	}
 	g, err := gateway.New(gateway.Config{
 		Name: "weather", BaseURL: url, Timeout: 4 * time.Second,
-		Transport: &httpcache.Transport{Cache: w.cache, Base: &retry.Transport{
-			Policy: retry.New(retry.Config{Name: "weather", AttemptTimeout: 700 * time.Millisecond}),
-			Base:   &breaker.Transport{Breaker: breaker.New(breaker.Config{Name: "weather"}), Base: base},
+		Transport: &httpcache.Transport{Cache: w.Cache, Base: &retry.Transport{
+			Policy: w.Retry,
+			Base:   &breaker.Transport{Breaker: w.Breaker, Base: base},
 		}},
 	})
 	if err != nil {
@@ -61,4 +69,4 @@ func (w *Weather) Forecast(ctx context.Context, hut domain.HutID, date domain.Da
 }
 
 // Close ends what the cache does in the background.
-func (w *Weather) Close() error { return w.cache.Close() }
+func (w *Weather) Close() error { return w.Cache.Close() }

@@ -102,7 +102,7 @@ func (s *Store) forget(ctx context.Context) error {
 
 // Unfinished is that of [app.Unfinished], as far as the view has come.
 func (s *Store) Unfinished(ctx context.Context, since time.Time) ([]app.Ref, error) {
-	found, err := s.bookings(ctx, `state IN (?, ?) AND at <= ?`, domain.AwaitingPayment, domain.Freed, since.UnixMilli())
+	found, err := s.bookings(ctx, `state IN (?, ?) AND at <= ? ORDER BY date, hut, id`, domain.AwaitingPayment, domain.Freed, since.UnixMilli())
 	var refs []app.Ref
 	for _, b := range found {
 		refs = append(refs, app.RefOf(b))
@@ -112,7 +112,13 @@ func (s *Store) Unfinished(ctx context.Context, since time.Time) ([]app.Ref, err
 
 // BookingsOf returns a guest's bookings, as far as the view has come.
 func (s *Store) BookingsOf(ctx context.Context, guest string) ([]domain.Booking, error) {
-	return s.bookings(ctx, `guest = ?`, guest)
+	return s.bookings(ctx, `guest = ? ORDER BY date, hut, id`, guest)
+}
+
+// Latest returns the bookings with which something has happened last, as far as the view
+// has come, the newest first.
+func (s *Store) Latest(ctx context.Context, limit int) ([]domain.Booking, error) {
+	return s.bookings(ctx, `TRUE ORDER BY at DESC, hut, date, id LIMIT ?`, limit)
 }
 
 // Taken returns how many beds are held at a hut, as far as the view has come.
@@ -124,7 +130,7 @@ func (s *Store) Taken(ctx context.Context, hut domain.HutID, date domain.Date) (
 }
 
 func (s *Store) bookings(ctx context.Context, where string, args ...any) ([]domain.Booking, error) {
-	rows, err := s.db.QueryContext(ctx, `SELECT id, hut, date, guest, beds, price, state FROM bookings WHERE `+where+` ORDER BY date, hut, id`, args...)
+	rows, err := s.db.QueryContext(ctx, `SELECT id, hut, date, guest, beds, price, state FROM bookings WHERE `+where, args...)
 	if err != nil {
 		return nil, err
 	}
