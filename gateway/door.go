@@ -4,10 +4,8 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"net/http"
-	"net/url"
 	"slices"
 
 	"github.com/belay-go/belay/internal/identity"
@@ -169,32 +167,6 @@ func (d *door) send(c *call, out, req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// owns reports whether u is of the base origin.
-func (g *Gateway) owns(u *url.URL) bool { return sameOrigin(u, g.base) }
-
-const maxRedirects = 10
-
-func (g *Gateway) checkRedirect(req *http.Request, via []*http.Request) error {
-	var err error
-	switch {
-	case g.cfg.CheckRedirect != nil:
-		err = g.cfg.CheckRedirect(req, via)
-	case len(via) >= maxRedirects:
-		err = fmt.Errorf("stopped after %d redirects", maxRedirects)
-	case !g.owns(req.URL):
-		err = fmt.Errorf("redirected to another origin, %s://%s", req.URL.Scheme, req.URL.Host)
-	}
-	if err != nil && err != http.ErrUseLastResponse {
-		err = &redirectError{err}
-	}
-	return err
-}
-
-// redirectError marks an error of checkRedirect.
-type redirectError struct{ error }
-
-func (e *redirectError) Unwrap() error { return e.error }
-
 func (d *door) transport() http.RoundTripper {
 	if d.cfg.Transport == nil {
 		return http.DefaultTransport
@@ -210,41 +182,12 @@ func refuse(req *http.Request, err error) error {
 	return err
 }
 
-// left reports whether req comes, through redirects, from another origin.
-func (d *door) left(req *http.Request) bool {
-	for req.Response != nil && req.Response.Request != nil {
-		if req = req.Response.Request; !d.owns(req.URL) {
-			return true
-		}
-	}
-	return false
-}
-
 // clone returns a copy of req that Auth may change.
 func clone(ctx context.Context, req *http.Request) *http.Request {
 	out := req.WithContext(ctx)
 	out.Header = req.Header.Clone()
 	u := *req.URL
 	out.URL = &u
-	return out
-}
-
-// harmless are the header fields that may go to another origin.
-var harmless = map[string]bool{
-	"Accept": true, "Accept-Encoding": true, "Accept-Language": true, "Cache-Control": true, "Content-Encoding": true,
-	"Content-Language": true, "Content-Type": true, "If-Match": true, "If-Modified-Since": true, "If-None-Match": true,
-	"If-Range": true, "If-Unmodified-Since": true, "Range": true, "User-Agent": true,
-}
-
-// anonymous returns a copy of req that has only harmless header fields.
-func anonymous(ctx context.Context, req *http.Request) *http.Request {
-	out := clone(ctx, req)
-	for name := range out.Header {
-		if !harmless[name] {
-			delete(out.Header, name)
-		}
-	}
-	out.URL.User = nil
 	return out
 }
 

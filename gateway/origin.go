@@ -1,7 +1,10 @@
 package gateway
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"net/http"
 	"net/url"
 	"strings"
 )
@@ -57,4 +60,59 @@ func port(u *url.URL) string {
 		return "443"
 	}
 	return "80"
+}
+
+// owns reports whether u is of the base origin.
+func (g *Gateway) owns(u *url.URL) bool { return sameOrigin(u, g.base) }
+
+const maxRedirects = 10
+
+func (g *Gateway) checkRedirect(req *http.Request, via []*http.Request) error {
+	var err error
+	switch {
+	case g.cfg.CheckRedirect != nil:
+		err = g.cfg.CheckRedirect(req, via)
+	case len(via) >= maxRedirects:
+		err = fmt.Errorf("stopped after %d redirects", maxRedirects)
+	case !g.owns(req.URL):
+		err = fmt.Errorf("redirected to another origin, %s://%s", req.URL.Scheme, req.URL.Host)
+	}
+	if err != nil && err != http.ErrUseLastResponse {
+		err = &redirectError{err}
+	}
+	return err
+}
+
+// redirectError marks an error of checkRedirect.
+type redirectError struct{ error }
+
+func (e *redirectError) Unwrap() error { return e.error }
+
+// left reports whether req comes, through redirects, from another origin.
+func (d *door) left(req *http.Request) bool {
+	for req.Response != nil && req.Response.Request != nil {
+		if req = req.Response.Request; !d.owns(req.URL) {
+			return true
+		}
+	}
+	return false
+}
+
+// harmless are the header fields that may go to another origin.
+var harmless = map[string]bool{
+	"Accept": true, "Accept-Encoding": true, "Accept-Language": true, "Cache-Control": true, "Content-Encoding": true,
+	"Content-Language": true, "Content-Type": true, "If-Match": true, "If-Modified-Since": true, "If-None-Match": true,
+	"If-Range": true, "If-Unmodified-Since": true, "Range": true, "User-Agent": true,
+}
+
+// anonymous returns a copy of req that has only harmless header fields.
+func anonymous(ctx context.Context, req *http.Request) *http.Request {
+	out := clone(ctx, req)
+	for name := range out.Header {
+		if !harmless[name] {
+			delete(out.Header, name)
+		}
+	}
+	out.URL.User = nil
+	return out
 }
