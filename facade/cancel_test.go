@@ -160,6 +160,57 @@ func TestCancelledCaller(t *testing.T) {
 	}
 }
 
+// A call whose functions all return values has its answer, whether or not the caller has
+// given up meanwhile: it is no failure, and nothing is undone. If the cancellation keeps
+// any part from its end, required or not, the call fails.
+func TestCancelledCallWithAnAnswer(t *testing.T) {
+	errGone := errors.New("the client has gone")
+	for _, tt := range []struct {
+		name  string
+		plan  func(p *facade.Plan[int], first *facade.Part[int])
+		fails bool
+	}{
+		{"a value", func(p *facade.Plan[int], first *facade.Part[int]) {
+			facade.After(p, "last", first, ignores[int](9*ms, 1, nil))
+		}, false},
+		{"values of several", func(p *facade.Plan[int], first *facade.Part[int]) {
+			facade.After(p, "last", first, ignores[int](9*ms, 1, nil))
+			facade.After(p, "more", first, ignores[int](7*ms, 1, nil)).Optional().Timeout(time.Hour)
+		}, false},
+		{"an error", func(p *facade.Plan[int], first *facade.Part[int]) {
+			facade.After(p, "last", first, ignores[int](9*ms, 0, errWrong))
+		}, true},
+		{"an error of one that is optional", func(p *facade.Plan[int], first *facade.Part[int]) {
+			facade.After(p, "last", first, ignores[int](9*ms, 0, errWrong)).Optional()
+		}, true},
+		{"an error, and a fallback", func(p *facade.Plan[int], first *facade.Part[int]) {
+			facade.After(p, "last", first, ignores[int](9*ms, 0, errWrong)).Fallback(1)
+		}, true},
+		{"one more to begin", func(p *facade.Plan[int], first *facade.Part[int]) {
+			last := facade.After(p, "last", first, ignores[int](9*ms, 1, nil))
+			facade.After(p, "more", last, now[int](1)).Optional()
+		}, true},
+	} {
+		bubble(t, tt.name, func(t *testing.T) {
+			var log log
+			p := facade.New[int](facade.Config{})
+			first := facade.Step(p, "first", takes[int](ms, 1)).Undo(log.undoes("first"))
+			tt.plan(p, first)
+			f := build(t, p, func(v *facade.Values) (int, error) { return 7 + len(v.Missing()), nil })
+			ctx, cancel := context.WithCancelCause(t.Context())
+			time.AfterFunc(5*ms, func() { cancel(errGone) })
+			v, err := f.Call(ctx, 0)
+			if tt.fails && (!errors.Is(err, errGone) || v != 0 || log.String() != "undo first") ||
+				!tt.fails && (err != nil || v != 7 || log.String() != "") {
+				t.Errorf("got %d, %v; %v", v, err, &log)
+			}
+			if s := f.Stats(); s.Calls != 1 || (s.Failed == 1) != tt.fails || s.Partial != 0 {
+				t.Errorf("counted %+v", s)
+			}
+		})
+	}
+}
+
 // A context that has ended before the call is no reason to call anything.
 func TestEndedContext(t *testing.T) {
 	var observed facade.Event

@@ -51,8 +51,8 @@
 //
 // # Undo
 //
-// When a call fails, panics or is cancelled, all parts that were done are undone:
-// one at a time, the last first, each even if another's Undo has failed. The context of
+// When a call fails, also because it was cancelled, or panics, all parts that were done
+// are undone: one at a time, the last first, each even if another's Undo has failed. The context of
 // an Undo has the caller's values, but does not end with the caller's context. All
 // undos together have Config.UndoTimeout, and Call does not wait longer for those that
 // ignore it. A fallback is never undone.
@@ -195,9 +195,11 @@ func Build[In, Out any](p *Plan[In], assemble func(*Values) (Out, error)) (*Faca
 }
 
 // Call runs the plan. It returns an [*Error] if a required part fails, if assemble
-// fails, and if ctx is cancelled before all parts are done. If ctx has ended before,
-// it calls nothing and returns an [*Error] that is Rejected. The value beside an error
-// is zero, unless a Pivot was passed.
+// fails, and if the cancellation of ctx keeps any part from its end: one that has not
+// begun yet, or whose function returns an error then. If all functions return values in
+// spite of it, nothing is missing, and Call returns the answer, as an errgroup does. If
+// ctx has ended before, Call calls nothing and returns an [*Error] that is Rejected. The
+// value beside an error is zero, unless a Pivot was passed.
 //
 // The contexts of the parts end with the call. Values must not depend on them: read
 // a response's body within the part.
