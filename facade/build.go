@@ -96,7 +96,8 @@ type plan struct {
 	timed  bool // some part has a Timeout
 	counts []counts
 
-	begun, calls, failed, partial, refused, panics atomic.Uint64
+	inFlight                                atomic.Int64
+	calls, failed, partial, refused, panics atomic.Uint64
 }
 
 // counts are how a part has ended, by Status.

@@ -125,7 +125,7 @@ func (r *run) begin(p *plan, ctx context.Context, in any) {
 	r.undecided = len(p.nodes)
 	r.first, r.last, r.undos = none, none, none
 	r.wg.Add(1)
-	p.begun.Add(1)
+	p.inFlight.Add(1)
 	deadline, ok := ctx.Deadline()
 	if r.clocked = ok || p.timed || p.cfg.Observe != nil; r.clocked {
 		r.start = time.Now()

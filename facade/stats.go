@@ -60,15 +60,15 @@ func (f *Facade[In, Out]) Stats() Stats {
 	f.must("Stats")
 	p := f.plan
 	s := Stats{
-		Name:    p.cfg.Name,
-		Calls:   p.calls.Load(),
-		Failed:  p.failed.Load(),
-		Partial: p.partial.Load(),
-		Refused: p.refused.Load(),
-		Panics:  p.panics.Load(),
-		Parts:   make([]PartStats, len(p.nodes)),
+		Name:     p.cfg.Name,
+		InFlight: int(p.inFlight.Load()),
+		Failed:   p.failed.Load(), // before Calls, which is never less
+		Partial:  p.partial.Load(),
+		Calls:    p.calls.Load(),
+		Refused:  p.refused.Load(),
+		Panics:   p.panics.Load(),
+		Parts:    make([]PartStats, len(p.nodes)),
 	}
-	s.InFlight = int(p.begun.Load() - s.Calls)
 	for i := range p.nodes {
 		c := &p.counts[i]
 		s.Parts[i] = PartStats{
@@ -98,6 +98,7 @@ func (r *run) count(failed bool) {
 		}
 		p.counts[i].ended[c.status].Add(1)
 	}
+	p.inFlight.Add(-1)
 	p.calls.Add(1)
 	if failed {
 		p.failed.Add(1)
