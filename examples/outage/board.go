@@ -25,8 +25,10 @@ var presses = []press{
 	{"mend", none, "Everything is well again."},
 }
 
-// rush is how many times the usual calls are made in a rush: more than the servers of a set can answer together.
-const rush = 8
+const (
+	spare = 1.25 // capacity of one server, in usual loads: it can carry all of it alone
+	rush  = 6    // calls in a rush, in usual loads: more than the servers of a set can answer together
+)
 
 // A board holds what the viewers of the live page have done to the servers. It is the same for the set of each client.
 type board struct {
@@ -36,6 +38,7 @@ type board struct {
 	mu      sync.Mutex
 	faults  [len(instances)]fault
 	rushing bool
+	late    time.Duration // of the worst call since takeLate
 }
 
 // press does to a server, or to "all", what the button with the name does. It reports whether there are such a server and
@@ -79,12 +82,21 @@ func (b *board) state() ([len(instances)]fault, bool) {
 	return b.faults, b.rushing
 }
 
+// takeLate returns how late a call was issued, at worst, since it was called last.
+func (b *board) takeLate() time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	late := b.late
+	b.late = 0
+	return late
+}
+
 func (b *board) fault(instance byte, _ time.Duration) (f fault, since time.Duration) {
 	faults, _ := b.state()
 	return faults[strings.IndexByte(instances, instance)], 0
 }
 
-func (b *board) capacity(byte, time.Duration) float64 { return headroom * b.rate }
+func (b *board) capacity(byte, time.Duration) float64 { return spare * b.rate }
 
 // calls are the moments at which calls are issued, without an end. Those that a sleeping machine has missed are left out.
 func (b *board) calls(seed uint64) iter.Seq[time.Duration] {
@@ -99,6 +111,9 @@ func (b *board) calls(seed uint64) iter.Seq[time.Duration] {
 			if !yield(t) {
 				return
 			}
+			b.mu.Lock()
+			b.late = max(b.late, time.Since(b.start)-t)
+			b.mu.Unlock()
 		}
 	}
 }

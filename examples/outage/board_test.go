@@ -92,5 +92,11 @@ func TestCallsAfterASleep(t *testing.T) {
 		if late > 100 {
 			t.Errorf("%d calls at once, want those of about a second", late)
 		}
+		if got := b.takeLate(); got < 59*time.Minute {
+			t.Errorf("the worst call was %v late", got)
+		}
+		if got := b.takeLate(); got != 0 {
+			t.Errorf("%v late again", got)
+		}
 	})
 }

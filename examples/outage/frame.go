@@ -14,6 +14,7 @@ const passed = "passed"
 // A frame is what the live page is told of a moment.
 type frame struct {
 	At      int64     // milliseconds since the start
+	Late    int64     // milliseconds by which a call was issued too late: the machine is busy
 	Rush    bool      // more calls than the servers can answer
 	Clients []reading // in the order of stacks
 	Faults  []string  // of the servers: the names of presses
@@ -68,7 +69,7 @@ type limiterCondition struct {
 // frame takes the next one.
 func (l *live) frame() frame {
 	faults, rushing := l.board.state()
-	f := frame{At: time.Since(l.start).Milliseconds(), Rush: rushing, States: l.belay.states()}
+	f := frame{At: time.Since(l.start).Milliseconds(), Late: l.board.takeLate().Milliseconds(), Rush: rushing, States: l.belay.states()}
 	for _, fault := range faults {
 		f.Faults = append(f.Faults, presses[slices.IndexFunc(presses, func(p press) bool { return p.fault == fault })].Name)
 	}
@@ -76,10 +77,13 @@ func (l *live) frame() frame {
 		f.Clients = append(f.Clients, c.read())
 	}
 	f.Belay = l.belay.condition()
+	mine, all := l.columns[len(l.columns)-1], len(instances)
 	for i := range f.Belay.Endpoints {
-		e := &f.Belay.Endpoints[i]
-		e.Sent = l.columns[len(l.columns)-1].sentTo(i)
-		if f.States[i] == used && e.Sent == 0 && f.Clients[len(f.Clients)-1].Sent > 0 {
+		f.Belay.Endpoints[i].Sent = mine.sentTo(i)
+		switch {
+		case f.States[all] == out:
+			f.States[i] = out
+		case f.States[i] == used && mine.sentTo(i) == 0 && f.Clients[len(f.Clients)-1].Sent > 0:
 			f.States[i] = passed
 		}
 	}

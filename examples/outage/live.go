@@ -69,7 +69,7 @@ func newLive(n network, calls float64, seed uint64) (l *live, stop func(), err e
 // agreed is the limit that the owners of the servers have set: somewhat less than what all of them can answer. Few calls
 // may wait for their turn, since each has to be answered in a second.
 func agreed(calls float64) *ratelimit.Limiter {
-	most := headroom * calls * float64(len(instances))
+	most := spare * calls * float64(len(instances))
 	return ratelimit.New(ratelimit.Config{Rate: rate.Limit(0.8 * most), Burst: int(most / 10), Queue: int(most / 10)})
 }
 

@@ -70,6 +70,8 @@ const round = (x) => String(Math.round(x));
 const plural = (n, thing) => n + " " + thing + (n === 1 ? "" : "s");
 
 function show(frame) {
+  const busy = frames.some((f) => f.Late > 200 && f.At > frame.At - 5000);
+  say("busy", busy ? "This machine is too busy to make the calls in time: the figures say little about the clients." : "");
   frame.Clients.forEach((client, i) => {
     document.querySelector(`[data-now="${names[i]}"]`).textContent = percent(client);
     const cells = document.querySelectorAll(`[data-client="${names[i]}"] td`);
@@ -122,6 +124,9 @@ function breakerWords(b) {
 function endpointWords(e, shown) {
   if (shown === "passed") {
     return `healthy, but expected to answer in ${e.Expects} ms: calls go to quicker ones`;
+  }
+  if (shown === "out" && e.State !== "ejected") {
+    return `${e.State}, but the breaker is open: no calls`;
   }
   const running = `${e.Sent} requests a second, ${e.Running} under way`;
   switch (e.State) {
@@ -195,7 +200,7 @@ function draw() {
   const top = step * Math.ceil(most / step);
   panel(d, Array.from({ length: top / step + 1 }, (_, i) => [(i * step) / top, String(i * step)]), (c) => c.Sent / top);
   title(d, narrow ? "Where Belay sends calls" : "Where Belay sends calls, and whether it sends any");
-  [...servers.map((s) => "server " + s), "all"].forEach((name, i) => row(d, name, stretches((f) => f.States[i]), (value) => value, ""));
+  [...servers.map((s) => "server " + s), "breaker"].forEach((name, i) => row(d, name, stretches((f) => f.States[i]), (value) => value, ""));
   for (let s = 0; s <= 60; s += narrow ? 20 : 10) {
     const x = d.x(end - s * 1000);
     d.parts.push(text(s === 0 ? "now" : `${s} s ago`, { class: "soft", x, y: d.y + 14, "text-anchor": s === 0 ? "end" : "middle" }));

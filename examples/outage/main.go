@@ -57,7 +57,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags := flag.NewFlagSet("outage", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.DurationVar(&o.duration, "duration", 0, "how long calls are issued (default 26s, with -url 1m;\nwith -live until Ctrl-C)")
-	flags.Float64Var(&o.rate, "rate", 0, "calls a second (default 200, with -live 50); with -url: requests a second that your endpoints\nsee at most, retries included (default 5)")
+	flags.Float64Var(&o.rate, "rate", 0, "calls a second (default 200, with -live 40); with -url: requests a second that your endpoints\nsee at most, retries included (default 5)")
 	flags.Uint64Var(&o.seed, "seed", 1, "repeats the same calls at the same moments")
 	flags.BoolVar(&o.check, "check", false, "exit with 1 unless belay does better than plain by what is promised")
 	flags.StringVar(&o.report, "report", "", "write a page with time lines to this `file`")
@@ -102,7 +102,7 @@ func (o *options) complete(flags *flag.FlagSet, urls []string) error {
 		return errors.New("-listen is where -live serves its page: it cannot be used without")
 	}
 	if o.live {
-		rate, slowest, fastest = 50, 20, 200
+		rate, slowest, fastest = 40, 20, 200
 		for _, name := range []string{"url", "check", "report", "duration"} {
 			if set[name] {
 				return fmt.Errorf("-live runs until Ctrl-C and shows its own servers: it cannot be used with -%s", name)
@@ -205,9 +205,12 @@ func conduct(ctx context.Context, o options, out io.Writer) (*experiment, error)
 	return e, nil
 }
 
+// tooLate is by how much a call may be issued too late before the figures suffer.
+const tooLate = 200 * time.Millisecond
+
 // warnLate says so when the machine was too slow for the figures to mean much.
 func warnLate(out io.Writer, e *experiment) {
-	if e.late > 200*time.Millisecond {
+	if e.late > tooLate {
 		fmt.Fprintf(out, "\nwarning: this machine was busy: one call was issued %v too late; a smaller -rate helps\n",
 			e.late.Round(time.Millisecond))
 	}

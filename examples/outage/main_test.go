@@ -74,7 +74,7 @@ func TestDefaults(t *testing.T) {
 	if urls.duration != time.Minute || urls.rate != 5 || len(urls.urls) != 2 {
 		t.Errorf("%+v", urls)
 	}
-	if o, _ := parse([]string{"-live"}, &err); !o.live || o.rate != 50 || o.listen != "127.0.0.1:0" {
+	if o, _ := parse([]string{"-live"}, &err); !o.live || o.rate != 40 || o.listen != "127.0.0.1:0" {
 		t.Errorf("%+v", o)
 	}
 	if err.Len() > 0 {

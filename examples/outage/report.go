@@ -22,6 +22,7 @@ type page struct {
 	Style       template.CSS
 	Own         bool // own servers with faults, not the user's URLs
 	Interrupted string
+	Late        string // by how much the machine was too slow, if that matters
 	Calls       int
 	Targets     string
 	Duration    time.Duration
@@ -43,6 +44,9 @@ func writeReport(w io.Writer, o options, e *experiment) error {
 		Drawings: []*drawing{draw(e, wide), draw(e, narrow)}}
 	if e.interrupted {
 		p.Interrupted = fmt.Sprintf("%.1f s", e.end.Seconds())
+	}
+	if e.late > tooLate {
+		p.Late = fmt.Sprintf("%.1f s", e.late.Seconds())
 	}
 	p.Heads = []string{"", "answered", "p50", "p99", "p99.9", "requests", "failed fast"}
 	if p.Own {

@@ -41,6 +41,9 @@ func TestReportFits(t *testing.T) {
 		for _, width := range []int64{600, 720} { // about what A5 and A4 have
 			b.do(chromedp.EmulateViewport(width, 1000))
 			b.fits(fmt.Sprintf("page %d on paper, %d", i, width))
+			if !eval[bool](b, `document.querySelector("svg.wide").getBoundingClientRect().width > 0`) {
+				t.Errorf("page %d on paper, %d: the drawing is that of a phone", i, width)
+			}
 		}
 	}
 }

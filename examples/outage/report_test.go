@@ -62,6 +62,13 @@ func TestReport(t *testing.T) {
 			t.Errorf("%q in the page", broken)
 		}
 	}
+	if strings.Contains(page, "busy") {
+		t.Error("the page says that the machine was busy")
+	}
+	e.late = time.Second
+	if late := render(t, options{rate: 100}, e); !strings.Contains(late, "one call was issued 1.0 s too late") {
+		t.Error("the page does not say that the machine was busy")
+	}
 	if got := strings.Count(page, `<path class="line belay"`); got != 2*3 {
 		t.Errorf("%d lines for belay, want 3 in each drawing", got)
 	}
