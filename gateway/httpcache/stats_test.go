@@ -44,9 +44,7 @@ func (y *tally) RoundTrip(r *http.Request) (*http.Response, error) {
 	} else {
 		*r.Context().Value(askedKey{}).(*int)++
 	}
-	select {
-	case <-time.After(time.Duration(y.intN(3)) * time.Second):
-	case <-r.Context().Done():
+	if !takes(r.Context(), y.intN(3)) {
 		return nil, context.Cause(r.Context())
 	}
 	if y.intN(5) == 0 {

@@ -125,6 +125,20 @@ func (w *users) oneOf(values ...string) string { return values[w.intN(len(values
 
 func (w *users) chance(one int) bool { return w.intN(one) == 0 }
 
+// takes reports whether ctx lasts for so many seconds. A time.After(0) in a select of a
+// bubble can crash the race detector.
+func takes(ctx context.Context, seconds int) bool {
+	if seconds == 0 {
+		return true
+	}
+	select {
+	case <-time.After(time.Duration(seconds) * time.Second):
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
 // RoundTrip is the origin. Whatever is a user's has <user> in it.
 func (w *users) RoundTrip(r *http.Request) (*http.Response, error) {
 	user := r.Context().Value(userKey{}).(string)
@@ -132,9 +146,7 @@ func (w *users) RoundTrip(r *http.Request) (*http.Response, error) {
 	if w.scheme.below != nil {
 		out = w.scheme.below(user, r)
 	}
-	select {
-	case <-time.After(time.Duration(w.intN(3)) * time.Second):
-	case <-r.Context().Done():
+	if !takes(r.Context(), w.intN(3)) {
 		return nil, r.Context().Err()
 	}
 	w.mu.Lock()
