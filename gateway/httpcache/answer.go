@@ -10,8 +10,16 @@ import (
 
 // hit answers with the entry.
 func (x *exchange) hit(now instant, s Status) *http.Response {
-	s.Cache, s.TTL = x.cache.cfg.Name, x.entry.ttlAt(now)
-	x.cache.note(x.req.Context(), &Event{Kind: Hit, Request: x.req, Status: s})
+	c := x.cache
+	s.Cache, s.TTL = c.cfg.Name, x.entry.ttlAt(now)
+	if c.cfg.Observe == nil && !s.Collapsed { // an Event would take longer than the counter
+		c.counters.kinds[Hit].Add(1)
+	} else {
+		c.note(x.req.Context(), &Event{Kind: Hit, Request: x.req, Status: s})
+	}
+	if x.has&(hasConditions|hasRange) == 0 {
+		return x.entry.response(x.req, x.entry.stampAt(now, s))
+	}
 	return x.entry.answer(x.req, x.header, now, s)
 }
 

@@ -97,7 +97,7 @@ func (x *exchange) begin() {
 	}
 	if x.has = fieldsOf(x.header); x.has&hasOddNames != 0 {
 		x.header = canonical(x.header)
-		x.has = fieldsOf(x.header) | hasOddNames
+		x.has |= fieldsOf(x.header)
 	}
 	x.want = noDirectives()
 	if x.has&hasDirectives != 0 {
@@ -125,7 +125,7 @@ func (x *exchange) bypasses() bool {
 // find finds out whose the request is, and what is stored for it.
 func (x *exchange) find(t *Transport) {
 	id := identity.From(x.req.Context())
-	x.authorized = id.Name != "" || x.header["Authorization"] != nil
+	x.authorized = id.Name != "" || x.has&hasPersonal != 0 && x.header["Authorization"] != nil
 	x.key = newKey(x.req, t.partition(x.req, x.has, id))
 	x.vouched = t.Partition != nil && x.key.named()
 	x.hash = hashOf(x.cache.store.seed, &x.key)

@@ -21,6 +21,7 @@ const (
 	hasOriginConditions // that it may not
 	hasUpgrade
 	hasOddNames // not spelled as net/http does
+	hasOther    // personal, and neither Authorization nor Cookie
 )
 
 // fieldsOf reads the names in the header of a request.
@@ -65,7 +66,7 @@ func unusual(name string) (has fieldSet) {
 		}
 	}
 	if identity.Personal(name) {
-		has |= hasPersonal
+		has |= hasPersonal | hasOther
 	}
 	if http.CanonicalHeaderKey(name) != name {
 		has |= hasOddNames

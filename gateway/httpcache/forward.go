@@ -130,7 +130,7 @@ func (x *exchange) tunnel() (*http.Response, error) {
 func (x *exchange) passedBy(resp *http.Response, err error, why string) (*http.Response, error) {
 	s := Status{Cache: x.cache.cfg.Name, Forward: why}
 	if err == nil && resp.StatusCode != http.StatusSwitchingProtocols {
-		addStatus(resp, s)
+		addStatus(resp, s.String())
 	}
 	x.tell(&Event{Kind: Bypassed, Status: s, Err: err})
 	return resp, err
@@ -145,7 +145,11 @@ func (x *exchange) fetched(resp *http.Response, stored bool) *http.Response {
 	if x.unnamed {
 		s.Detail = "needs-partition"
 	}
-	addStatus(resp, s)
+	text := x.cache.plainMiss
+	if s != (Status{Cache: x.cache.cfg.Name, Forward: "uri-miss", Stored: true}) {
+		text = s.String()
+	}
+	addStatus(resp, text)
 	x.tell(&Event{Kind: Miss, Status: s})
 	return resp
 }

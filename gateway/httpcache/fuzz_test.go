@@ -236,7 +236,7 @@ func FuzzStatus(f *testing.F) {
 		if _, err := httpfield.ParseList([]string{detail}); err != nil {
 			delete(resp.Header, "Cache-Status")
 		}
-		addStatus(resp, want)
+		addStatus(resp, want.String())
 		if got, ok := StatusOf(resp.Header); !ok || got != want {
 			t.Fatalf("%q is %+v, %v, want %+v", resp.Header["Cache-Status"], got, ok, want)
 		}

@@ -184,7 +184,10 @@ type Cache struct {
 	flights  flights
 	passes   passes
 	counters counters
-	late     atomic.Int64 // refreshes that have not ended though their time is over
+
+	plainMiss string // the status of a response that is stored for the first time
+
+	late atomic.Int64 // refreshes that have not ended though their time is over
 
 	ctx     context.Context // of what runs in the background
 	cancel  context.CancelFunc
@@ -201,6 +204,7 @@ func New(cfg Config) *Cache {
 	}
 	c := &Cache{cfg: cfg.withDefaults(), epoch: time.Now()}
 	c.store = newStore(c.cfg.MaxBytes)
+	c.plainMiss = Status{Cache: c.cfg.Name, Forward: "uri-miss", Stored: true}.String()
 	c.flights.byHash, c.flights.ahead = map[uint64]*flight{}, map[*tee]bool{}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	rand.Read(c.salt[:])

@@ -2,8 +2,10 @@ package httpcache
 
 import (
 	"cmp"
+	"encoding/binary"
 	"encoding/hex"
 	"hash/maphash"
+	"math/bits"
 	"net/http"
 	"net/url"
 	"strings"
@@ -39,14 +41,17 @@ func (k key) clone() key {
 // compared.
 type hash struct{ key, target uint64 }
 
-// hashOf reads the strings of a key once.
+// hashOf reads the strings of a key once. The sum of a partition is as good as random.
 func hashOf(seed maphash.Seed, k *key) hash {
 	t := maphash.Comparable(seed, k.target)
-	return hash{target: t, key: maphash.Comparable(seed, struct {
-		target uint64
-		via    string
-		partition
-	}{t, k.via, k.partition})}
+	h := hash{key: t ^ binary.NativeEndian.Uint64(k.sum[:]), target: t}
+	if k.owner != nil {
+		h.key ^= maphash.Comparable(seed, k.owner)
+	}
+	if k.via != "" {
+		h.key ^= bits.RotateLeft64(maphash.String(seed, k.via), 32)
+	}
+	return h
 }
 
 // newKey returns the key of a request.

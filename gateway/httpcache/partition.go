@@ -21,23 +21,25 @@ import (
 // It is what [Transport] goes by unless it has a Partition. The name has the
 // credentials in it as they are: it is for [Cache.PurgePartition], and not for a log.
 func Credentials(req *http.Request) string {
-	return string(appendCredentials(nil, req, identity.From(req.Context())))
+	return string(appendCredentials(nil, req, fieldsOf(req.Header), identity.From(req.Context())))
 }
 
 // appendCredentials appends each credential with its length, so that no two sets of
 // them have the same name.
-func appendCredentials(b []byte, req *http.Request, id identity.Identity) []byte {
+func appendCredentials(b []byte, req *http.Request, has fieldSet, id identity.Identity) []byte {
 	if id.Name != "" {
 		b = appendText(appendText(b, ""), id.Name)
 	}
 	var few [8]string
-	names := few[:0]
-	for name := range req.Header {
-		if name == "Authorization" || name == "Cookie" || unusual(name)&hasPersonal != 0 {
-			names = append(names, name)
+	names := append(few[:0], "Authorization", "Cookie")
+	if has&hasOther != 0 {
+		for name := range req.Header {
+			if name != "Authorization" && name != "Cookie" && unusual(name)&hasPersonal != 0 {
+				names = append(names, name)
+			}
 		}
+		slices.Sort(names)
 	}
-	slices.Sort(names)
 	for _, name := range names {
 		key := http.CanonicalHeaderKey(name)
 		for _, v := range req.Header[name] {
@@ -99,7 +101,7 @@ func By(names ...string) func(*http.Request) string {
 			}
 		}
 		if len(b) == 0 {
-			b = appendCredentials(nil, req, id)
+			b = appendCredentials(nil, req, fieldsOf(req.Header), id)
 		}
 		return string(b)
 	}
@@ -143,7 +145,7 @@ func (t *Transport) partition(req *http.Request, has fieldSet, id identity.Ident
 	} else if !c.cfg.Shared {
 		if has&hasPersonal != 0 || id.Name != "" || req.URL.User != nil {
 			var buf [512]byte
-			if name := appendCredentials(buf[:0], req, id); len(name) > 0 {
+			if name := appendCredentials(buf[:0], req, has, id); len(name) > 0 {
 				return partition{sum: c.sum(name)}
 			}
 		}

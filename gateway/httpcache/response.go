@@ -27,7 +27,7 @@ func (e *entry) pack() {
 	if e.header["Cache-Status"] == nil {
 		e.header["Cache-Status"] = nil
 	}
-	e.fields, e.values = make([]field, 0, len(e.header)), make([]string, 0, n)
+	e.fields, e.values = newPacked(len(e.header), n)
 	for name, values := range e.header {
 		from := len(e.values)
 		e.values = append(e.values, values...)
@@ -43,6 +43,18 @@ func (e *entry) pack() {
 		e.header[name] = e.values[from:to:to]
 		e.fields = append(e.fields, field{name, from, to})
 	}
+}
+
+// newPacked returns room for a header, in one piece if that is small.
+func newPacked(fields, values int) ([]field, []string) {
+	if fields > 8 || values > 8 {
+		return make([]field, 0, fields), make([]string, 0, values)
+	}
+	both := new(struct {
+		fields [8]field
+		values [8]string
+	})
+	return both.fields[:0:fields], both.values[:0:values]
 }
 
 // unpacked returns the header as it was received, to be changed.

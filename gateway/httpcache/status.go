@@ -119,12 +119,12 @@ func (s Status) String() string {
 	return string(b)
 }
 
-// addStatus appends s to the field. The header is replaced, since a response may
+// addStatus appends a status to the field. The header is replaced, since a response may
 // share it with others; its values are not.
-func addStatus(resp *http.Response, s Status) {
+func addStatus(resp *http.Response, status string) {
 	h := make(http.Header, len(resp.Header)+1)
 	maps.Copy(h, resp.Header)
 	earlier := h["Cache-Status"]
-	h["Cache-Status"] = append(earlier[:len(earlier):len(earlier)], s.String())
+	h["Cache-Status"] = append(earlier[:len(earlier):len(earlier)], status)
 	resp.Header = h
 }

@@ -2,7 +2,8 @@
 //
 // The response is fresh for an hour, and has 2 KiB and five fields; its body is read to
 // the end. Private APIs are asked with an Authorization (-auth); some answer with 25 fields
-// and a Vary of seven (-github). The floor of a hit is a header that is cloned and a reader
+// and a Vary of seven (-github). Caches that hold one, a thousand and a hundred thousand
+// responses have small ones. The floor of a hit is a header that is cloned and a reader
 // of shared bytes; that of a miss is the origin alone, which answers at once.
 package httpcache_test
 
@@ -23,6 +24,9 @@ func BenchmarkHTTPCache(b *testing.B) {
 	b.Run("hit-auth", func(b *testing.B) { hit(b, withAuth) })
 	b.Run("hit-github", func(b *testing.B) { hit(b, github) })
 	b.Run("hit-par", hitParallel)
+	b.Run("hit-1", func(b *testing.B) { hitOneOf(b, 1) })
+	b.Run("hit-1k", func(b *testing.B) { hitOneOf(b, 1000) })
+	b.Run("hit-100k", func(b *testing.B) { hitOneOf(b, 100_000) })
 	b.Run("miss", miss)
 }
 
