@@ -39,10 +39,8 @@ func (c *Config) outcome(ctx context.Context, err error) Outcome {
 	if nobodys(ctx, err) {
 		return Ignored
 	}
-	if c.Classify != nil {
-		if o := c.Classify(ctx, err); o != Default {
-			return o
-		}
+	if o := c.classified(ctx, err); o != Default {
+		return o
 	}
 	switch {
 	case err == nil:
@@ -51,6 +49,13 @@ func (c *Config) outcome(ctx context.Context, err error) Outcome {
 		return Ignored // a context below has been cancelled: the loser of a hedge
 	}
 	return Failure
+}
+
+func (c *Config) classified(ctx context.Context, err error) Outcome {
+	if c.Classify == nil {
+		return Default
+	}
+	return c.Classify(ctx, err)
 }
 
 // nobodys reports whether err is nobody's failure, so that no Classify is asked: it

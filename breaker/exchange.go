@@ -19,6 +19,7 @@ type exchange struct {
 	upload *upload // the body of the request, if it is watched
 	resp   *http.Response
 	body   httpbody.Body
+	reads  stopwatch
 	clean  Outcome // what a clean end means: Default if the headers have said all
 	end    Outcome // that the permit is given back with if user code does not return
 	passed bool    // what came has been passed on to the caller
@@ -53,6 +54,7 @@ func (x *exchange) do() (*http.Response, error) {
 		x.end = Default // what was answered stands
 		x.permit.answered(ctx, o, 0)
 		x.body.Track(resp, x)
+		x.reads.watch(resp, x.breaker.epoch)
 	}
 	x.passed = true
 	return resp, nil
@@ -75,17 +77,30 @@ func (x *exchange) failed(err error) Outcome {
 	if x.ownFault(err) || malformed(x.req) {
 		return Ignored
 	}
-	return x.broken(&http.Response{Request: x.req, Header: http.Header{}, Body: http.NoBody}, err)
-}
-
-// broken returns the outcome of an exchange that has ended with err.
-func (x *exchange) broken(resp *http.Response, err error) Outcome {
-	if x.transport.Classify != nil {
-		if o := x.transport.Classify(resp, err); o != Default {
-			return o
-		}
+	if o := x.classified(&http.Response{Request: x.req, Header: http.Header{}, Body: http.NoBody}, err); o != Default {
+		return o
 	}
 	return x.breaker.Outcome(x.req.Context(), err)
+}
+
+// broken returns the outcome of an exchange whose body broke off with err.
+func (x *exchange) broken(err error) Outcome {
+	ctx := x.req.Context()
+	if o := x.classified(x.resp, err); o != Default {
+		return o
+	}
+	if outOfTime(ctx) && !x.reads.silent() {
+		return x.breaker.cfg.classified(ctx, err)
+	}
+	return x.breaker.Outcome(ctx, err)
+}
+
+// classified returns the answer of the Transport's Classify.
+func (x *exchange) classified(resp *http.Response, err error) Outcome {
+	if x.transport.Classify == nil {
+		return Default
+	}
+	return x.transport.Classify(resp, err)
 }
 
 // headers returns the outcome as far as the headers tell it.
@@ -115,7 +130,7 @@ func (x *exchange) Ended(err error) {
 	switch {
 	case err != nil && x.ownFault(err):
 	case err != nil:
-		end = x.broken(x.resp, err)
+		end = x.broken(err)
 	case x.transport.Classify != nil && x.body.Complete() && len(x.resp.Trailer) > 0:
 		if end = x.transport.Classify(x.resp, nil); end == Default {
 			end = byStatus(x.resp.StatusCode)

@@ -6,7 +6,6 @@ import (
 	"os"
 	"strings"
 	"sync/atomic"
-	"time"
 )
 
 // ownFault reports whether err is nobody's, or the fault of the caller: a cancel, a
@@ -20,8 +19,7 @@ func (x *exchange) ownFault(err error) bool {
 func cancelled(req *http.Request) bool {
 	select {
 	case <-req.Cancel: //lint:ignore SA1019 there are callers who use it
-		deadline, ok := req.Context().Deadline()
-		return !ok || time.Now().Before(deadline)
+		return !outOfTime(req.Context())
 	default:
 		return false
 	}

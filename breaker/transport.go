@@ -17,12 +17,16 @@ import (
 // announced trailers, or whose content type is that of gRPC, says only at its end how
 // it went: it is a success when its body has been read or closed. How long the caller
 // takes to read counts nowhere: the time that is compared with Slow ends with the
-// headers. But a deadline that passes while the body is read is a failure, as one before
-// the headers is: a stream that outlives the Timeout of its http.Client, again and again,
-// opens the breaker. Give streams a client without a Timeout, or a Classify that says
-// Ignored. What the caller has done to its own request is ignored: a request body
+// headers. What the caller has done to its own request is ignored: a request body
 // that cannot be read or has the wrong length, a header that cannot be sent, a closed
 // Request.Cancel.
+//
+// A deadline before the headers is a failure, whoever has set it. One that ends the body
+// is a failure if the backend was silent: the read that it ended had waited for at least
+// half of the time since the headers. Otherwise it says nothing: bytes were coming, as in
+// a long stream, or the caller was slow to read them. So the Timeout of an http.Client
+// does no harm to streams in which something comes now and then, and a backend that stops
+// in the middle of its responses opens the breaker as one that breaks them off does.
 //
 // A Retry-After on a failure lengthens the time for which the breaker opens, if it
 // opens, up to MaxOpenFor. No single response opens a breaker by itself.

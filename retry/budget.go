@@ -125,20 +125,22 @@ func (b *Budget) deposit() {
 	}
 }
 
-// withdraw books a retry, or reports that there is nothing left for one.
+// withdraw pays for a retry, or reports that there is nothing left for one. What it has
+// paid for is either made or refunded.
 func (b *Budget) withdraw() bool {
 	if b == NoBudget || b.spend() || b.tick() {
-		b.granted.Add(1)
 		return true
 	}
 	b.refused.Add(1)
 	return false
 }
 
-// refund takes back a retry that was granted and not made. One that the floor had
+// made counts a retry that was paid for: only now, since a counter never falls.
+func (b *Budget) made() { b.granted.Add(1) }
+
+// refund is for a retry that was paid for and is not made. One that the floor had
 // granted is kept like any other.
 func (b *Budget) refund() {
-	b.granted.Add(^uint64(0))
 	for {
 		have := b.balance.Load()
 		if have >= b.credit || b.balance.CompareAndSwap(have, min(have+whole, b.credit)) {

@@ -43,6 +43,7 @@ func TestBudgetModel(t *testing.T) {
 					}
 					if got {
 						retries++
+						b.made()
 					}
 					bound := float64(cfg.Credit) + cfg.Floor*now.Seconds() + cfg.Ratio*float64(successes)
 					if float64(retries) > bound+1e-9 {
@@ -72,6 +73,7 @@ func TestBudgetBoundHoldsConcurrently(t *testing.T) {
 						b.deposit()
 					} else if b.withdraw() {
 						retries.Add(1)
+						b.made()
 					}
 					if i%100 == 0 {
 						time.Sleep(10 * time.Millisecond)

@@ -76,7 +76,8 @@ type Config struct {
 	// Budget limits retries over all calls. It is fed by calls that succeed, and
 	// by those that end with an answer: an error that is final, unless its status
 	// is 500 or above or it has a method Timeout, as those of the network do.
-	// nil gives the Policy a Budget of its own; NoBudget removes the limit.
+	// nil gives the Policy a Budget of its own, with its Name; NoBudget removes the
+	// limit.
 	Budget *Budget `json:"-"`
 
 	// Observe is called after each attempt, with the caller's context, on the
@@ -106,7 +107,7 @@ func (c Config) withDefaults() Config {
 	}
 	c.MaxRetryAfter = cmp.Or(c.MaxRetryAfter, 30*time.Second)
 	if c.Budget == nil {
-		c.Budget = NewBudget(BudgetConfig{})
+		c.Budget = NewBudget(BudgetConfig{Name: c.Name})
 	}
 	return c
 }

@@ -150,8 +150,7 @@ func ExampleTransport() {
 	// Output: 200 OK after 3 requests
 }
 
-// A loop serves code that does not fit into a function.
-// Each host has a policy of its own, with statistics.
+// Each host has a policy of its own, with counters, and a budget of its own.
 func ExampleTransport_All() {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusServiceUnavailable)
@@ -167,12 +166,13 @@ func ExampleTransport_All() {
 	}
 	defer resp.Body.Close()
 	for host, policy := range transport.All() {
-		s := policy.Stats()
-		fmt.Println(host == server.Listener.Addr().String(), s.Retries, "retries,", s.GaveUp, "given up")
+		s, left := policy.Stats(), policy.Budget().Stats().Balance
+		fmt.Println(host == server.Listener.Addr().String(), s.Retries, "retries,", s.GaveUp, "given up,", left, "left in the budget")
 	}
-	// Output: true 2 retries, 1 given up
+	// Output: true 2 retries, 1 given up, 8 left in the budget
 }
 
+// A loop serves code that does not fit into a function.
 func ExampleAttempts() {
 	policy := retry.New(retry.Config{Schedule: retry.Constant(time.Microsecond)})
 	greet := flaky()

@@ -72,7 +72,7 @@ func (c HedgeConfig) withDefaults() HedgeConfig {
 	}
 	c.Max = cmp.Or(c.Max, 2)
 	if c.Budget == nil {
-		c.Budget = NewBudget(BudgetConfig{})
+		c.Budget = NewBudget(BudgetConfig{Name: c.Name})
 	}
 	return c
 }

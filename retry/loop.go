@@ -196,7 +196,10 @@ func (l *loop) wait(delay time.Duration) bool {
 		l.abandon(cause)
 		return false
 	}
-	l.paid = false
+	if l.paid {
+		l.paid = false
+		l.policy.budget.made()
+	}
 	if l.policy.retries.Add(1); l.attempts == 1 {
 		l.policy.retried.Add(1)
 	}

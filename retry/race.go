@@ -209,6 +209,9 @@ func (r *race[T]) follow(number int, paid, denied, inline bool) *entrant {
 		}
 		return nil
 	}
+	if paid {
+		r.h.cfg.Budget.made()
+	}
 	r.h.hedges.Add(1)
 	r.tell(Event{Kind: Hedging, Attempt: number}, inline)
 	return e

@@ -24,6 +24,9 @@ type Stats struct {
 	Expired   uint64 // of them, calls without the time for another attempt
 }
 
+// Budget returns what limits the retries of p: Config.Budget, or its own.
+func (p *Policy) Budget() *Budget { return p.budget }
+
 // Stats returns a snapshot.
 func (p *Policy) Stats() Stats {
 	return Stats{
@@ -53,8 +56,8 @@ func (s Stats) LogValue() slog.Value {
 type BudgetStats struct {
 	Name    string  // BudgetConfig.Name
 	Balance float64 // retries that could be made at once, the floor's not counted
-	Granted uint64  // retries granted so far
-	Refused uint64  // retries refused so far
+	Granted uint64  // retries granted, and made
+	Refused uint64  // retries refused
 }
 
 // Stats returns a snapshot.

@@ -45,7 +45,7 @@ type Transport struct {
 
 	// Policy applies to all requests. nil means a Policy for each host, so that
 	// each has a budget of its own. 1,024 hosts are kept. For a further one, a
-	// host makes room that has not been used lately.
+	// host makes room that has not been used lately. All has these policies.
 	Policy *Policy
 
 	// Config is that of the policies for hosts. It is used if Policy is nil. A
