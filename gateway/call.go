@@ -18,6 +18,7 @@ type call struct {
 	identity identity.Identity // of the credentials that Auth has added
 	own      *http.Request     // the endpoint's request, which nobody else has
 	sent     *http.Request     // the last one given to Config.Transport, or nil
+	followed bool              // a redirect: the system has got the first request
 	query    string            // of own, before Auth
 	form     string            // the body of own, if it is made of form fields
 }

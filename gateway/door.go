@@ -44,6 +44,7 @@ func (d *door) RoundTrip(req *http.Request) (*http.Response, error) {
 			out = clone(ctx, req)
 		}
 	}
+	c.followed = req.Response != nil
 	switch {
 	case !d.owns(req.URL) && req.Response == nil:
 		return nil, refuse(req, errForeign)

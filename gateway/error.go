@@ -159,10 +159,10 @@ func (e *Error) Unwrap() error { return e.Err }
 // HTTPStatusCode returns Status.
 func (e *Error) HTTPStatusCode() int { return e.Status }
 
-// Rejected reports whether this process refused the request: the gateway, because
-// it is invalid, or a layer below.
+// Rejected reports whether this process refused the request and sent nothing: the
+// gateway, because it is invalid, or a layer below.
 func (e *Error) Rejected() bool {
-	return e.Kind == InvalidRequest || e.Kind == Refused || e.Kind == NoCredentials && rejected(e.Err)
+	return !e.Sent && (e.Kind == InvalidRequest || e.Kind == Refused || e.Kind == NoCredentials && rejected(e.Err))
 }
 
 // rejected reports whether err says that this process refused something.

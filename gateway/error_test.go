@@ -226,3 +226,19 @@ func TestNames(t *testing.T) {
 		}
 	}
 }
+
+// What becomes of a redirect does not undo that the system has got the request.
+func TestSentBeforeARedirect(t *testing.T) {
+	for _, second := range []error{elsewhere{refusal{errX}}, &net.OpError{Op: "dial", Err: errX}, errX} {
+		g := mustNew(t, gateway.Config{Transport: roundTripper(func(req *http.Request) (*http.Response, error) {
+			if req.Method == "POST" {
+				return reply(http.StatusSeeOther, "", "Location: /v2/done")(req)
+			}
+			return nil, second
+		})})
+		_, err := gateway.NewEndpoint[string, gateway.None](g, "POST /x", gateway.EndpointConfig{}).Call(t.Context(), "order")
+		if e, ok := errors.AsType[*gateway.Error](err); !ok || !e.Sent || e.Retryable() || e.Rejected() {
+			t.Errorf("%v: sent %t, retryable %t", err, e.Sent, e.Retryable())
+		}
+	}
+}

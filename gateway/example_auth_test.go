@@ -76,6 +76,34 @@ func ExampleBearer_users() {
 	// Bearer token-of-bob <nil>
 }
 
+// keyInQuery is an Auth for a system that wants its key in the query.
+type keyInQuery string
+
+func (k keyInQuery) Apply(_ context.Context, req *http.Request) error {
+	query := req.URL.Query()
+	query.Set("key", string(k))
+	req.URL.RawQuery = query.Encode()
+	return nil
+}
+
+func (keyInQuery) Identity(context.Context) string { return "" } // there is one key
+
+// Credentials that go elsewhere than into a header field.
+func ExampleAuth() {
+	api := newAPI(keyInQuery("k3y"), gatewaytest.Stub{
+		"GET /weather/{city}": func(w http.ResponseWriter, r *http.Request) {
+			fmt.Println(r.URL)
+			w.WriteHeader(http.StatusNoContent)
+		},
+	})
+	weather := gateway.NewEndpoint[string, gateway.None](api, "GET /weather/{city}", gateway.EndpointConfig{})
+	_, err := weather.Call(context.Background(), "oslo")
+	fmt.Println(err)
+	// Output:
+	// https://api.example/weather/oslo?key=k3y
+	// <nil>
+}
+
 // Some systems refuse what is too much with 403, and say when to come back in fields of
 // their own.
 func ExampleRateLimited() {

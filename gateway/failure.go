@@ -20,7 +20,7 @@ const (
 func (c *call) fail(kind ErrorKind, resp *http.Response, err error) *Error {
 	e := &Error{
 		Kind: kind, Name: c.gateway.cfg.Name, Endpoint: c.endpoint.name, Err: c.withoutURL(err),
-		Sent: c.sent != nil && kind != NoCredentials && kind != Refused && !(kind == NoResponse && isDial(err)),
+		Sent: c.followed || c.sent != nil && kind != NoCredentials && kind != Refused && !(kind == NoResponse && isDial(err)),
 	}
 	_, keyed := c.Value(idempotencyKey{}).(string)
 	e.repeatable = c.endpoint.idempotent || keyed && c.endpoint.idempotencyKey

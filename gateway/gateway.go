@@ -63,7 +63,7 @@
 //	anything else        EndpointConfig.Codec: application/json and */*+json
 //
 // A response without a Content-Type is accepted. The status 204 or 205 means the zero
-// value, and an empty stream. If a stream breaks off, or is too long, its Read returns
+// value, and an empty stream. So does a JSON null: nil, if Resp is a pointer. If a stream breaks off, or is too long, its Read returns
 // an [*Error] as a call does.
 //
 // Some systems answer failures with the status 200. If Resp, or what it points to, has
