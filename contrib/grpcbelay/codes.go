@@ -72,7 +72,7 @@ func BreakerOutcome(_ context.Context, err error) breaker.Outcome {
 }
 
 // BalancerOutcome is a loadbalance.Config.Classify by the code of a status: the fourth
-// column of the table.
+// column of the table. A [Balancer] asks it.
 func BalancerOutcome(_ context.Context, err error) loadbalance.Outcome {
 	switch m, ok := meaningOf(err); {
 	case !ok:

@@ -16,6 +16,9 @@
 // For gives each method or service one of its own. What a caller sees of a call is the
 // same as without this package: headers, trailers, peers, statuses and their details.
 //
+// [Server] has the interceptors of a server that sheds load, and [NewBalancer] makes the
+// policy by which gRPC chooses among the endpoints of a target.
+//
 // # What a code means
 //
 // The packages take every error for a failure. In gRPC most codes are answers of a server

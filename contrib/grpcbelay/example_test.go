@@ -7,6 +7,7 @@ import (
 	"io"
 	"log"
 	"net"
+	"net/netip"
 	"path"
 	"strings"
 	"sync/atomic"
@@ -19,9 +20,14 @@ import (
 	"github.com/belay-go/belay/retry"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/balancer"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/interop/grpc_testing"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/resolver"
+	"google.golang.org/grpc/resolver/manual"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 )
@@ -192,6 +198,87 @@ func ExampleLimit() {
 	// Output:
 	// OK false
 	// ResourceExhausted true
+}
+
+// A server that sheds load: so many calls a second from each client, and so many at once
+// from all.
+func ExampleServer() {
+	clients := ratelimit.NewKeyed(ratelimit.KeyedConfig[netip.Addr]{Name: "clients", Rate: 10, Burst: 2})
+	ip := grpcbelay.ClientIP()
+	limits := &grpcbelay.Server{
+		Take: func(ctx context.Context, _ string) ratelimit.Decision {
+			return clients.Take(ip(ctx), 1)
+		},
+		Concurrency: ratelimit.NewBulkhead(ratelimit.BulkheadConfig{Limit: 100}),
+	}
+	target, stop := listen(&backend{},
+		grpc.ChainUnaryInterceptor(limits.Unary),
+		grpc.ChainStreamInterceptor(limits.Stream))
+	defer stop()
+
+	conn, err := grpc.NewClient(target, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer conn.Close()
+	client := grpc_testing.NewTestServiceClient(conn)
+	for range 3 {
+		_, err := client.EmptyCall(context.Background(), &grpc_testing.Empty{})
+		fmt.Println(status.Code(err), grpcbelay.RetryAfter(err) > 0)
+	}
+	// Output:
+	// OK false
+	// OK false
+	// ResourceExhausted true
+}
+
+func ExampleServer_Tap() {
+	all := ratelimit.New(ratelimit.Config{Rate: 1000, Burst: 100})
+	early := &grpcbelay.Server{Take: func(context.Context, string) ratelimit.Decision { return all.Take(1) }}
+	late := &grpcbelay.Server{Concurrency: ratelimit.NewBulkhead(ratelimit.BulkheadConfig{Limit: 100})}
+	s := grpc.NewServer(
+		grpc.InTapHandle(early.Tap),
+		grpc.ChainUnaryInterceptor(late.Unary),
+		grpc.ChainStreamInterceptor(late.Stream))
+	s.Stop()
+}
+
+func ExampleClientIP() {
+	ip := grpcbelay.ClientIP(netip.MustParsePrefix("10.0.0.0/8")) // our proxies
+	ctx := peer.NewContext(context.Background(), &peer.Peer{Addr: &net.TCPAddr{IP: net.IPv4(10, 1, 2, 3), Port: 5000}})
+	ctx = metadata.NewIncomingContext(ctx, metadata.Pairs("x-forwarded-for", "192.0.2.7"))
+	fmt.Println(ip(ctx))
+	// Output: 192.0.2.7
+}
+
+// Calls go to the server that will answer best. Register is called in an init.
+func ExampleNewBalancer() {
+	policy := grpcbelay.NewBalancer("best", loadbalance.Config{})
+	balancer.Register(policy)
+
+	servers := []*backend{{}, {}}
+	servers[1].empty = func(context.Context) error { return status.Error(codes.Internal, "broken") }
+	var state resolver.State
+	for _, s := range servers {
+		target, stop := listen(s)
+		defer stop()
+		state.Endpoints = append(state.Endpoints, resolver.Endpoint{Addresses: []resolver.Address{{Addr: target}}})
+	}
+	dns := manual.NewBuilderWithScheme("example") // any resolver: dns:/// is the usual one
+	dns.InitialState(state)
+	conn, err := grpc.NewClient("example:///orders", grpc.WithResolvers(dns),
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultServiceConfig(`{"loadBalancingConfig": [{"best": {}}]}`))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer conn.Close()
+	client := grpc_testing.NewTestServiceClient(conn)
+	for range 100 {
+		client.EmptyCall(context.Background(), &grpc_testing.Empty{}, grpc.WaitForReady(true))
+	}
+	fmt.Println(servers[0].calls.Load() > 90, len(policy.Stats()[0].Endpoints))
+	// Output: true 2
 }
 
 // A handler returns what its own client refuses, wrapped or not, and says when to come

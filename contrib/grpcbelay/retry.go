@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/belay-go/belay/loadbalance"
 	"github.com/belay-go/belay/retry"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -84,6 +85,7 @@ func (r *Retry) Unary(ctx context.Context, method string, req, reply any, cc *gr
 	}
 	c := &call{by: r, method: method, req: req, cc: cc, invoke: invoke}
 	c.opts, c.finish = withoutFinish(opts)
+	ctx = spread(ctx)
 	attempt := c.once
 	if r.Hedger != nil && r.idempotent(method) {
 		attempt = c.hedged
@@ -97,6 +99,14 @@ func (r *Retry) Unary(ctx context.Context, method string, req, reply any, cc *gr
 	err = final(ctx, err)
 	c.finish.call(err)
 	return err
+}
+
+// spread returns ctx for a call whose attempts go to different endpoints.
+func spread(ctx context.Context) context.Context {
+	if !spreading.Load() {
+		return ctx
+	}
+	return loadbalance.WithSpread(ctx)
 }
 
 // policy returns the one for a call, nil for none.

@@ -26,7 +26,7 @@ func (r *Retry) Stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.Clie
 	if p == nil {
 		return open(ctx, desc, cc, method, opts...)
 	}
-	s := &retried{by: r, policy: p, ctx: ctx, desc: desc, cc: cc, method: method, streamer: open}
+	s := &retried{by: r, policy: p, ctx: spread(ctx), desc: desc, cc: cc, method: method, streamer: open}
 	s.opts, s.finish = withoutFinish(opts)
 	if err := s.begin(); err != nil {
 		s.settle(err)
@@ -86,14 +86,10 @@ func (s *retried) begin() error {
 // open makes an attempt, and reports whether it may have reached a server.
 func (s *retried) open(number int) (sent bool, err error) {
 	ctx, cancel := context.WithCancelCause(numbered(s.ctx, number))
-	ended := func(err error) {
-		cancel(nil)
-		s.ended(err)
-	}
 	s.mu.Lock()
 	s.over = false
 	s.mu.Unlock()
-	cs, err := s.streamer(ctx, s.desc, s.cc, s.method, append(s.opts[:len(s.opts):len(s.opts)], grpc.OnFinish(ended))...)
+	cs, err := s.streamer(ctx, s.desc, s.cc, s.method, append(s.opts[:len(s.opts):len(s.opts)], grpc.OnFinish(s.ended))...)
 	if err != nil {
 		cancel(nil)
 		return false, err
@@ -190,8 +186,10 @@ func (s *retried) RecvMsg(m any) error {
 		if err := s.failure(); err != nil {
 			return err
 		}
+		defer s.release()
 		return cs.RecvMsg(m)
 	}
+	defer s.release()
 	return s.first(func(cs grpc.ClientStream) error { return cs.RecvMsg(m) })
 }
 
@@ -208,6 +206,17 @@ func (s *retried) Header() (md metadata.MD, err error) {
 		return cs.RecvMsg(nil) // there is no message: this tells why
 	})
 	return md, err
+}
+
+// release ends the context of an attempt that has ended: not before gRPC and the layers
+// below know, who would take it for the caller's cancel.
+func (s *retried) release() {
+	s.mu.Lock()
+	cancel, over := s.cancel, s.over
+	s.mu.Unlock()
+	if over {
+		cancel(nil)
+	}
 }
 
 // Trailer returns the trailer of the last attempt.
@@ -254,6 +263,7 @@ func (s *retried) first(receive func(grpc.ClientStream) error) error {
 		cs, cancel := s.attempt()
 		stop := context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })
 		got = receive(cs)
+		defer s.release()
 		if stop(); got == nil || got == io.EOF {
 			return nil
 		}
