@@ -35,6 +35,7 @@ type source struct {
 	reader io.ReadCloser
 	buf    []byte // not p, which is somebody else's after Read has returned
 	state  atomic.Int32
+	closed atomic.Bool
 }
 
 // The states of a source.
@@ -101,9 +102,12 @@ func (s *source) ask(buf []byte, answers chan<- answer) {
 	}()
 }
 
-// Close closes the reader, which is to end a read that is under way. As some wait for it
-// instead, such as the body of a request to a server, Close does not.
+// Close closes the reader once, which is to end a read that is under way. As some wait
+// for it instead, such as the body of a request to a server, Close does not.
 func (s *source) Close() error {
+	if s.closed.Swap(true) {
+		return nil
+	}
 	if s.state.Load() == idle {
 		return s.reader.Close()
 	}
