@@ -197,6 +197,7 @@ func TestCrashAtEachStep(t *testing.T) {
 		"before charge", "after charge", "before refund", "after refund", "before publish", "after publish", "before mail", "after mail",
 	} {
 		t.Run(step, func(t *testing.T) {
+			t.Parallel() // one of them waits for the broker to send a message again
 			w, err := world.New()
 			if err != nil {
 				t.Fatal(err)
