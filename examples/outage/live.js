@@ -39,11 +39,9 @@ function connect() {
 async function post(path) {
   try {
     const response = await fetch(path, { method: "POST" });
-    if (!response.ok) {
-      say("news", await response.text());
-    }
+    say("connection", response.ok ? "" : "The program refuses: " + (await response.text()));
   } catch {
-    say("news", "The program did not get it.");
+    say("connection", "The button has not reached the program.");
   }
 }
 

@@ -66,7 +66,7 @@ func guard(listen string, next http.Handler) http.Handler {
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Cache-Control", "no-store")
 		if !isOwn(r.Host, own) {
-			http.Error(w, "this page is served by its own address only", http.StatusMisdirectedRequest)
+			http.Error(w, "open this page by its IP address, or by the name that -listen is given", http.StatusMisdirectedRequest)
 			return
 		}
 		next.ServeHTTP(w, r)

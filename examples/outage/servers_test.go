@@ -156,3 +156,43 @@ func TestReset(t *testing.T) {
 		t.Errorf("%d bytes read, error %v", len(body), err)
 	}
 }
+
+// A new connection is refused at once, or asked for three times, until the server is there.
+func TestReach(t *testing.T) {
+	for _, c := range []struct {
+		press    string
+		mended   time.Duration // after which the server is well
+		end      time.Duration // after which the caller has gone
+		took     time.Duration
+		want     error
+		arrivals int
+	}{
+		{press: "mend"},
+		{press: "hung"},
+		{press: "refused", want: syscall.ECONNREFUSED, arrivals: 1},
+		{press: "down", took: 3 * time.Second, want: syscall.ETIMEDOUT, arrivals: 1},
+		{press: "down", mended: 1500 * time.Millisecond, took: 2 * time.Second, arrivals: 1},
+		{press: "down", end: 1200 * time.Millisecond, took: 1200 * time.Millisecond, want: context.Canceled, arrivals: 1},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			b := &board{rate: 100, start: time.Now()}
+			in := &instance{name: 'B', conditions: b, start: b.start}
+			b.press("B", c.press)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			if c.mended > 0 {
+				time.AfterFunc(c.mended, func() { b.press("all", "mend") })
+			}
+			if c.end > 0 {
+				time.AfterFunc(c.end, cancel)
+			}
+			err := in.reach(ctx)
+			if took := time.Since(b.start); !errors.Is(err, c.want) || (err == nil) != (c.want == nil) || took != c.took {
+				t.Errorf("%+v: %v after %v", c, err, took)
+			}
+			if n := in.take(); n != c.arrivals || in.take() != 0 {
+				t.Errorf("%+v: %d arrivals", c, n)
+			}
+		})
+	}
+}
