@@ -221,7 +221,7 @@ function row(d, name, list, kind, words = undefined) {
     const width = Math.max(1, d.x(s.to) - x);
     d.parts.push(node("rect", { class: kind(s.value), x, y: d.y, width, height: rowHeight }));
     const label = words ?? s.value;
-    if (label.length * 6 < width) {
+    if (label.length * 7 + 6 < width) {
       d.parts.push(text(label, { class: "in", x: x + width / 2, y: d.y + 13, "text-anchor": "middle" }));
     }
   }
