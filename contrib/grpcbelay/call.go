@@ -104,6 +104,12 @@ func (c *call) deliver(a *answerer, replied bool) {
 	}
 }
 
+// separable reports whether there can be another message of the type of m.
+func separable(m any) bool {
+	v := reflect.ValueOf(m)
+	return v.Kind() == reflect.Pointer && !v.IsNil()
+}
+
 // another returns a new message of the type of m.
 func another(m any) any {
 	if p, ok := m.(proto.Message); ok {

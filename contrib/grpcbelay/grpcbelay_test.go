@@ -26,6 +26,7 @@ type backend struct {
 	grpc_testing.UnimplementedTestServiceServer
 	calls  atomic.Int64 // all that have arrived
 	empty  func(context.Context) error
+	now    atomic.Pointer[func(context.Context) error] // in place of empty
 	unary  func(context.Context, *grpc_testing.SimpleRequest) (*grpc_testing.SimpleResponse, error)
 	output func(*grpc_testing.StreamingOutputCallRequest, grpc_testing.TestService_StreamingOutputCallServer) error
 	input  func(grpc_testing.TestService_StreamingInputCallServer) error
@@ -34,6 +35,9 @@ type backend struct {
 
 func (b *backend) EmptyCall(ctx context.Context, _ *grpc_testing.Empty) (*grpc_testing.Empty, error) {
 	b.calls.Add(1)
+	if f := b.now.Load(); f != nil {
+		return &grpc_testing.Empty{}, (*f)(ctx)
+	}
 	if b.empty == nil {
 		return &grpc_testing.Empty{}, nil
 	}
@@ -59,6 +63,9 @@ func (b *backend) FullDuplexCall(s grpc_testing.TestService_FullDuplexCallServer
 	b.calls.Add(1)
 	return b.duplex(s)
 }
+
+// set changes what EmptyCall does, while it is called.
+func (b *backend) set(f func(context.Context) error) { b.now.Store(&f) }
 
 // serve starts a server for b in memory.
 func serve(tb testing.TB, b grpc_testing.TestServiceServer, opts ...grpc.ServerOption) *bufconn.Listener {

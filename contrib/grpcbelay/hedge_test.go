@@ -131,4 +131,12 @@ func TestHedgeOtherMessages(t *testing.T) {
 	if err != nil || got.s != "answer to question" {
 		t.Errorf("%q, %v", got.s, err)
 	}
+	for _, reply := range []any{nil, (*text)(nil), map[string]int{}} { // there can be no other
+		err := layer.Unary(t.Context(), "/a/b", nil, reply, nil, func(context.Context, string, any, any, *grpc.ClientConn, ...grpc.CallOption) error {
+			return nil
+		})
+		if err != nil {
+			t.Errorf("a reply that is a %T: %v", reply, err)
+		}
+	}
 }

@@ -59,7 +59,8 @@ type Retry struct {
 	// Hedger, if set, begins unary calls of idempotent methods that are slow a second
 	// time. Each attempt of the policy is then a hedged one. Give both the same Budget, and
 	// let the Hedger be Inline. Streams are not hedged: a second one would cost the server
-	// as much as the first, for as long as that lasts.
+	// as much as the first, for as long as that lasts. Nor are calls whose reply is no
+	// pointer.
 	Hedger *retry.Hedger
 
 	// Idempotent reports whether it does no harm to call a method twice whose proto does
@@ -87,7 +88,7 @@ func (r *Retry) Unary(ctx context.Context, method string, req, reply any, cc *gr
 	c.opts, c.finish = withoutFinish(opts)
 	ctx = spread(ctx)
 	attempt := c.once
-	if r.Hedger != nil && r.idempotent(method) {
+	if r.Hedger != nil && separable(reply) && r.idempotent(method) {
 		attempt = c.hedged
 	}
 	c.last.reply = reply

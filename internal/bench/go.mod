@@ -5,6 +5,7 @@ go 1.26.0
 require (
 	github.com/avast/retry-go/v5 v5.1.1
 	github.com/belay-go/belay v0.0.0
+	github.com/belay-go/belay/contrib/grpcbelay v0.0.0
 	github.com/cenkalti/backoff/v4 v4.3.0
 	github.com/cenkalti/backoff/v5 v5.0.3
 	github.com/cncf/xds/go v0.0.0-20260202195803-dba9d589def2
@@ -13,6 +14,7 @@ require (
 	github.com/go-kratos/aegis v0.2.0
 	github.com/go-kratos/kratos/v2 v2.8.3
 	github.com/gregjones/httpcache v0.0.0-20190611155906-901d90724c79
+	github.com/grpc-ecosystem/go-grpc-middleware/v2 v2.3.4
 	github.com/hashicorp/go-retryablehttp v0.7.8
 	github.com/hashicorp/golang-lru/v2 v2.0.7
 	github.com/sethvargo/go-limiter v0.7.1
@@ -123,3 +125,5 @@ require (
 )
 
 replace github.com/belay-go/belay => ../..
+
+replace github.com/belay-go/belay/contrib/grpcbelay => ../../contrib/grpcbelay
