@@ -8,8 +8,6 @@ import (
 	"math"
 	"sync"
 	"sync/atomic"
-
-	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
 // SetConfig describes a [Set].
@@ -61,7 +59,7 @@ type Set[K comparable] struct {
 	all  table[K]
 
 	mu      sync.Mutex // held to change the set
-	order   *simplelru.LRU[K, *member[K]]
+	order   queue[K]
 	evicted uint64
 }
 
@@ -97,7 +95,6 @@ func NewSet[K comparable](cfg SetConfig[K]) *Set[K] {
 	cfg = cfg.withDefaults()
 	s := &Set[K]{cfg: cfg, fuse: &fuse{limit: cfg.MaxOpenFraction}}
 	s.all.init()
-	s.order, _ = simplelru.NewLRU[K, *member[K]](cfg.MaxKeys, nil)
 	return s
 }
 
@@ -129,13 +126,13 @@ func (s *Set[K]) add(key K, hash uint64) *Breaker {
 	if m := s.all.find(key, hash); m != nil {
 		return m.Breaker
 	}
-	if s.order.Len() == s.cfg.MaxKeys {
+	if s.order.len == s.cfg.MaxKeys {
 		s.dropLocked(s.victimLocked())
 		s.evicted++
 	}
 	m := &member[K]{key: key, hash: hash, Breaker: b}
-	s.all.addLocked(m, s.order.Len())
-	s.order.Add(key, m)
+	s.all.addLocked(m, s.order.len)
+	s.order.push(m)
 	s.fuse.size.Add(1)
 	return b
 }
@@ -160,7 +157,7 @@ func equal[K comparable](a, b K) bool { return a == b }
 // average.
 func (s *Set[K]) victimLocked() *member[K] {
 	for {
-		key, m, _ := s.order.GetOldest()
+		m := s.order.first
 		if m.used.Load() {
 			m.used.Store(false)
 			m.spared = 0
@@ -169,7 +166,8 @@ func (s *Set[K]) victimLocked() *member[K] {
 		} else {
 			return m
 		}
-		s.order.Get(key) // to the beginning of the queue
+		s.order.remove(m)
+		s.order.push(m)
 	}
 }
 
@@ -192,7 +190,7 @@ func (s *Set[K]) dropLocked(m *member[K]) {
 	s.fuse.changed(m.current.Load().state, Closed)
 	m.dropped = true
 	m.mu.Unlock()
-	s.order.Remove(m.key)
+	s.order.remove(m)
 	s.all.removeLocked(m)
 	s.fuse.size.Add(-1)
 }
@@ -214,15 +212,22 @@ func (s *Set[K]) Remove(key K) bool {
 // order.
 func (s *Set[K]) All() iter.Seq2[K, *Breaker] {
 	return func(yield func(K, *Breaker) bool) {
-		s.mu.Lock()
-		keys, members := s.order.Keys(), s.order.Values()
-		s.mu.Unlock()
-		for i, k := range keys {
-			if !yield(k, members[i].Breaker) {
+		for _, m := range s.members() {
+			if !yield(m.key, m.Breaker) {
 				return
 			}
 		}
 	}
+}
+
+func (s *Set[K]) members() []*member[K] {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]*member[K], 0, s.order.len)
+	for m := s.order.first; m != nil; m = m.behind {
+		all = append(all, m)
+	}
+	return all
 }
 
 // Overruled reports whether so many breakers are not closed that they admit all

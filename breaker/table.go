@@ -13,16 +13,50 @@ type table[K comparable] struct {
 	buckets atomic.Pointer[[]atomic.Pointer[member[K]]] // lists; their number is a power of two
 }
 
-// A member is a breaker of a Set, and what keeps it there. The order is a queue: who
-// comes to its end and has been used goes to its beginning again.
+// A member is a breaker of a Set, and what keeps it there.
 type member[K comparable] struct {
 	key  K
 	hash uint64
-	next atomic.Pointer[member[K]]
+	next atomic.Pointer[member[K]] // in its list of the table
 	*Breaker
 
 	used   atomic.Bool // since it was last at the end of the queue
 	spared int         // how often it was passed over there though it was not used
+
+	ahead, behind *member[K] // in the queue
+}
+
+// A queue is the order in which members are asked to make room. Who comes to its end
+// and has been used goes to its beginning again. Who uses it holds the Set's lock.
+type queue[K comparable] struct {
+	first, last *member[K]
+	len         int
+}
+
+// push lets m stand last.
+func (q *queue[K]) push(m *member[K]) {
+	m.ahead, m.behind = q.last, nil
+	if q.last != nil {
+		q.last.behind = m
+	} else {
+		q.first = m
+	}
+	q.last = m
+	q.len++
+}
+
+func (q *queue[K]) remove(m *member[K]) {
+	if m.ahead != nil {
+		m.ahead.behind = m.behind
+	} else {
+		q.first = m.behind
+	}
+	if m.behind != nil {
+		m.behind.ahead = m.ahead
+	} else {
+		q.last = m.ahead
+	}
+	q.len--
 }
 
 func (t *table[K]) init() {
