@@ -62,6 +62,13 @@ func TestEvents(t *testing.T) {
 		}, "belay.ratelimit.refused belay.cause=ratelimit: limited belay.kind=refused belay.n=1",
 			`level=DEBUG msg="ratelimit: refused" kind=refused n=1 cause="ratelimit: limited"`},
 		{func(ctx context.Context, o *otelbelay.Observer) {
+			o.RateLimit(ctx, ratelimit.Event{Kind: ratelimit.StoreDown, Cause: errDown})
+		}, "belay.ratelimit.store_down belay.cause=down belay.kind=store down",
+			`level=WARN msg="ratelimit: store down" kind="store down" cause=down`},
+		{func(ctx context.Context, o *otelbelay.Observer) {
+			o.RateLimit(ctx, ratelimit.Event{Kind: ratelimit.StoreUp})
+		}, "belay.ratelimit.store_up belay.kind=store up", `level=INFO msg="ratelimit: store up" kind="store up"`},
+		{func(ctx context.Context, o *otelbelay.Observer) {
 			o.LoadBalance(ctx, loadbalance.Event{Kind: loadbalance.Changed, Key: "a", From: loadbalance.Healthy, To: loadbalance.Ejected, Reason: "5 failures"})
 		}, "belay.loadbalance.changed belay.from=healthy belay.key=a belay.kind=changed belay.reason=5 failures belay.to=ejected",
 			`level=WARN msg="loadbalance: changed" kind=changed key=a from=healthy to=ejected reason="5 failures"`},

@@ -87,6 +87,8 @@ func Example() {
 	// Output:
 	// Green tea, 0 reviews <nil>
 	// Green tea, 0 reviews <nil>
+	// belay.breaker.calls{shop} 4
+	// belay.breaker.failed{shop} 1
 	// belay.breaker.state{shop, closed} 1
 	// belay.facade.calls{shop} 2
 	// belay.facade.partial{shop} 2

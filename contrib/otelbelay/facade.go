@@ -19,6 +19,8 @@ var facadeMeasures = []measure[facade.Stats]{
 		func(s facade.Stats) uint64 { return s.Refused }),
 	size("belay.facade.in_flight", "{call}", "How many calls are under way?",
 		func(s facade.Stats) int { return s.InFlight }),
+	count("belay.panics", "{panic}", asksPanics,
+		func(s facade.Stats) uint64 { return s.Panics }),
 }
 
 var partMeasures = []measure[facade.PartStats]{

@@ -22,11 +22,13 @@ import (
 func definitions() []definition {
 	var all []definition
 	all = define(all, breakerMeasures)
+	all = define(all, setMeasures)
 	all = define(all, retryMeasures)
 	all = define(all, budgetMeasures)
 	all = define(all, hedgeMeasures)
 	all = define(all, limiterMeasures)
 	all = define(all, keyedMeasures)
+	all = define(all, sharedMeasures)
 	all = define(all, bulkheadMeasures)
 	all = define(all, balancerMeasures)
 	all = define(all, endpointMeasures)
@@ -112,6 +114,12 @@ func (f *finder) object(x any) {
 	switch x := x.(type) {
 	case interface{ Stats() breaker.Stats }:
 		watch(f, x, x.Stats, func(s *breaker.Stats) string { return s.Name }, breakerMeasures)
+	case interface{ Stats() breaker.SetStats }:
+		watch(f, x, x.Stats, func(s *breaker.SetStats) string { return s.Name }, setMeasures)
+	case interface {
+		All() iter.Seq2[string, *breaker.Breaker]
+	}:
+		keyed(f, x, x.All(), (*breaker.Breaker).Stats, breakerMeasures)
 	case interface{ Stats() retry.Stats }:
 		watch(f, x, x.Stats, func(s *retry.Stats) string { return s.Name }, retryMeasures)
 	case interface{ Stats() retry.BudgetStats }:
@@ -128,6 +136,8 @@ func (f *finder) object(x any) {
 		watch(f, x, x.Stats, func(s *ratelimit.BulkheadStats) string { return s.Name }, bulkheadMeasures)
 	case interface{ Stats() httpcache.Stats }:
 		watch(f, x, x.Stats, cacheName, cacheMeasures)
+	case interface{ Stats() ratelimit.SharedStats }:
+		watch(f, x, x.Stats, func(s *ratelimit.SharedStats) string { return s.Name }, sharedMeasures)
 	case interface{ Stats() loadbalance.Stats }:
 		f.add(x, func(s *scrape) {
 			stats := x.Stats()

@@ -37,6 +37,8 @@ var cacheMeasures = []measure[httpcache.Stats]{
 		func(s httpcache.Stats) int { return s.Partitions }),
 	size("belay.httpcache.size", "By", "How much memory does the cache take?",
 		func(s httpcache.Stats) int { return int(s.Bytes) }),
+	count("belay.panics", "{panic}", asksPanics,
+		func(s httpcache.Stats) uint64 { return s.Panics }),
 }
 
 // HTTPCache is for the Observe of an [httpcache.Config].

@@ -15,6 +15,8 @@ var balancerMeasures = []measure[*loadbalance.Stats]{
 		func(s *loadbalance.Stats) int { return toInt(s.Err != nil) }),
 	count("belay.loadbalance.refused", "{call}", "How many calls had no endpoint to go to?",
 		func(s *loadbalance.Stats) uint64 { return s.Refused }),
+	count("belay.panics", "{panic}", asksPanics,
+		func(s *loadbalance.Stats) uint64 { return s.Panics }),
 }
 
 var endpointMeasures = []measure[*loadbalance.EndpointStats]{

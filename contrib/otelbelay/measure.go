@@ -78,6 +78,9 @@ func states[S any](name, unit, asks string, of func(s S, put func(state fmt.Stri
 	}}
 }
 
+// Several packages count panics.
+const asksPanics = "Does a function of mine panic where nobody sees it?"
+
 // instrument is one of its fields.
 type instrument struct {
 	whole metric.Int64Observable

@@ -25,7 +25,20 @@
 // of its Stats.
 //
 //	belay.breaker.state                  {breaker}    name, key, state   Is the backend down?
+//	belay.breaker.calls                  {call}       name, key          How many calls were let through?
+//	belay.breaker.failed                 {call}       name, key          How many calls failed?
+//	belay.breaker.slow                   {call}       name, key          How many calls were slow?
+//	belay.breaker.ignored                {call}       name, key          How many calls say nothing about the backend?
+//	belay.breaker.refused                {call}       name, key          How many calls was the backend spared?
+//	belay.breaker.overruled              {call}       name, key          How many calls were let through since too many breakers were open?
+//	belay.breaker.trials                 {call}       name, key          How often was the backend tried again?
+//	belay.breaker.opened                 {opening}    name, key          How often was the backend down?
 //	belay.breaker.overdue                {call}       name, key          How many calls hang?
+//	belay.panics                         {panic}      name, key          Does a function of mine panic where nobody sees it?
+//	belay.breaker.set.keys               {breaker}    name               How many keys have a breaker?
+//	belay.breaker.set.open               {breaker}    name               How many breakers are not closed?
+//	belay.breaker.set.evicted            {breaker}    name               Is MaxKeys too small?
+//	belay.breaker.set.overruled          {call}       name               How many calls were let through since too many breakers were open?
 //	belay.retry.retried                  {call}       name, key          How many calls needed another attempt?
 //	belay.retry.retries                  {attempt}    name, key          How much load do retries add?
 //	belay.retry.recovered                {call}       name, key          How many calls did a retry save?
@@ -47,6 +60,9 @@
 //	belay.ratelimit.tokens               {token}      name               How much of a burst is left?
 //	belay.ratelimit.keys                 {key}        name               How many keys are remembered?
 //	belay.ratelimit.evicted              {key}        name               Is MaxKeys too small?
+//	belay.ratelimit.shared.owners        {process}    name               How many processes share the limit?
+//	belay.ratelimit.shared.asked         {request}    name               How often is the store asked?
+//	belay.ratelimit.shared.store_failed  {request}    name               How often does the store not answer?
 //	belay.ratelimit.concurrency.calls    {call}       name               How many calls were let through?
 //	belay.ratelimit.concurrency.waited   {call}       name               How many calls had to wait?
 //	belay.ratelimit.concurrency.refused  {call}       name               How many calls were too many?

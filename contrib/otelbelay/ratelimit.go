@@ -9,12 +9,14 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// A Limiter and a Keyed tell the same of calls, and so have the same metrics.
+// A Limiter, a Keyed and a Shared tell the same of calls, and so have the same metrics.
 const (
 	asksCalls   = "How many calls were let through?"
 	asksWaited  = "How many calls had to wait?"
 	asksRefused = "How many calls were too many?"
 	asksWaiting = "How long is the queue?"
+	asksKeys    = "How many keys are remembered?"
+	asksEvicted = "Is MaxKeys too small?"
 )
 
 var limiterMeasures = []measure[ratelimit.Stats]{
@@ -46,10 +48,31 @@ var keyedMeasures = []measure[ratelimit.KeyedStats]{
 		func(s ratelimit.KeyedStats) uint64 { return s.Refused }),
 	size("belay.ratelimit.waiting", "{call}", asksWaiting,
 		func(s ratelimit.KeyedStats) int { return s.Waiting }),
-	size("belay.ratelimit.keys", "{key}", "How many keys are remembered?",
+	size("belay.ratelimit.keys", "{key}", asksKeys,
 		func(s ratelimit.KeyedStats) int { return s.Keys }),
-	count("belay.ratelimit.evicted", "{key}", "Is MaxKeys too small?",
+	count("belay.ratelimit.evicted", "{key}", asksEvicted,
 		func(s ratelimit.KeyedStats) uint64 { return s.Evicted }),
+}
+
+var sharedMeasures = []measure[ratelimit.SharedStats]{
+	count("belay.ratelimit.calls", "{call}", asksCalls,
+		func(s ratelimit.SharedStats) uint64 { return s.Calls }),
+	count("belay.ratelimit.waited", "{call}", asksWaited,
+		func(s ratelimit.SharedStats) uint64 { return s.Waited }),
+	count("belay.ratelimit.refused", "{call}", asksRefused,
+		func(s ratelimit.SharedStats) uint64 { return s.Refused }),
+	size("belay.ratelimit.waiting", "{call}", asksWaiting,
+		func(s ratelimit.SharedStats) int { return s.Waiting }),
+	size("belay.ratelimit.keys", "{key}", asksKeys,
+		func(s ratelimit.SharedStats) int { return s.Keys }),
+	count("belay.ratelimit.evicted", "{key}", asksEvicted,
+		func(s ratelimit.SharedStats) uint64 { return s.Evicted }),
+	value("belay.ratelimit.shared.owners", "{process}", "How many processes share the limit?",
+		func(s ratelimit.SharedStats) float64 { return float64(s.Owners) }),
+	count("belay.ratelimit.shared.asked", "{request}", "How often is the store asked?",
+		func(s ratelimit.SharedStats) uint64 { return s.Asked }),
+	count("belay.ratelimit.shared.store_failed", "{request}", "How often does the store not answer?",
+		func(s ratelimit.SharedStats) uint64 { return s.StoreFailed }),
 }
 
 var bulkheadMeasures = []measure[ratelimit.BulkheadStats]{
@@ -67,11 +90,17 @@ var bulkheadMeasures = []measure[ratelimit.BulkheadStats]{
 		func(s ratelimit.BulkheadStats) int { return s.Limit }),
 }
 
-// RateLimit is for the Observe of a [ratelimit.Config], [ratelimit.KeyedConfig] and
-// [ratelimit.BulkheadConfig]. It leaves out calls that did not have to wait.
+// RateLimit is for the Observe of a [ratelimit.Config] and of the other limits of its
+// package. It leaves out calls that did not have to wait.
 func (o *Observer) RateLimit(ctx context.Context, e ratelimit.Event) {
-	if e.Kind == ratelimit.Admitted && e.Waited == 0 {
+	level := slog.LevelDebug
+	switch {
+	case e.Kind == ratelimit.Admitted && e.Waited == 0:
 		return
+	case e.Kind == ratelimit.StoreDown:
+		level = slog.LevelWarn
+	case e.Kind == ratelimit.StoreUp:
+		level = slog.LevelInfo
 	}
-	o.tell(ctx, slog.LevelDebug, "ratelimit", e.Kind, e)
+	o.tell(ctx, level, "ratelimit", e.Kind, e)
 }

@@ -40,6 +40,8 @@ var hedgeMeasures = []measure[retry.HedgeStats]{
 		func(s retry.HedgeStats) uint64 { return s.Wins }),
 	count("belay.retry.hedge.refused", "{attempt}", "How many hedges had no budget?",
 		func(s retry.HedgeStats) uint64 { return s.Refused }),
+	count("belay.panics", "{panic}", asksPanics,
+		func(s retry.HedgeStats) uint64 { return s.Panics }),
 }
 
 // Retry is for the Observe of a [retry.Config] and a [retry.HedgeConfig].

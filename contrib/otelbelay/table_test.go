@@ -69,7 +69,15 @@ func zoo(tb testing.TB, o *otelbelay.Observer) []any {
 	keyed.Allow("a")
 	set := breaker.NewSet(breaker.SetConfig[string]{})
 	breaker.Run(context.Background(), set.Get("a"), func(context.Context) error { return nil })
-	return []any{stack, budget, api, page, keyed, set.All(), retry.New(retry.Config{}), breaker.New(breaker.Config{})}
+	shared := ratelimit.NewShared(ratelimit.SharedConfig{Rate: 1, Store: noStore{}})
+	return []any{stack, budget, api, page, keyed, shared, set, set.All(), retry.New(retry.Config{}), breaker.New(breaker.Config{})}
+}
+
+// noStore is a store of limits that is down.
+type noStore struct{}
+
+func (noStore) Lease(context.Context, string, ratelimit.LeaseRequest) (ratelimit.Lease, error) {
+	return ratelimit.Lease{}, errDown
 }
 
 // table returns the table of the package documentation.
