@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
+	"os"
 	"strconv"
 	"time"
 
@@ -93,6 +95,25 @@ func Example_database() {
 	// Output:
 	// Green tea <nil>
 	// closed
+}
+
+// Events go into a log as they are, and show what applies to them.
+func Example_log() {
+	defer slog.SetDefault(slog.Default())
+	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{ReplaceAttr: dropTime})))
+
+	guard := breaker.New(breaker.Config{Name: "database", Observe: func(ctx context.Context, e breaker.Event) {
+		slog.InfoContext(ctx, "breaker", "event", e)
+	}})
+	guard.Trip(time.Minute, errors.New("maintenance until noon"))
+	// Output: level=INFO msg=breaker event.kind=changed event.name=database event.from=closed event.to=open event.reason="maintenance until noon"
+}
+
+func dropTime(_ []string, a slog.Attr) slog.Attr {
+	if a.Key == slog.TimeKey {
+		return slog.Attr{}
+	}
+	return a
 }
 
 // A reverse proxy with the same stack in its Transport: requests that arrive without a
