@@ -10,7 +10,8 @@ import (
 type Hint struct {
 	// Prefer has the keys of endpoints of which one is picked, as long as one of them
 	// is healthy and no other attempt of the call has been there. A long list is
-	// looked up once: keep the slice, and do not change it.
+	// looked up once: keep the slice, and do not change it. Calls leave a zone that is
+	// down only if Config.MaxEjected leaves room for all of it: 0.5 with two zones.
 	Prefer []string
 	// Exclude has the keys of endpoints that are not picked.
 	Exclude []string

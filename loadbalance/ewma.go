@@ -13,8 +13,12 @@ type peakEWMA struct{}
 func (peakEWMA) Next(v View) int {
 	switch n := v.count(); {
 	case n > scan:
-		i, j := v.pair()
+		r := v.Rand()
+		i, j := v.pair(r)
 		if v.cheaper(j, i) {
+			i, j = j, i
+		}
+		if explores(r) && v.fails(j) && v.s.nodes[j].silent(v.now) {
 			return j
 		}
 		return i
@@ -52,8 +56,14 @@ func (v View) cheapest() int {
 	}
 	best := bits.TrailingZeros64(idle)
 	if n := bits.OnesCount64(idle); n > 1 {
-		i, j := v.twoOf(idle, n)
-		if best = i; v.muchCheaper(j, i) {
+		r := v.Rand()
+		if explores(r) {
+			if i, ok := v.silent(idle); ok {
+				return i
+			}
+		}
+		i, j := twoOf(idle, n, len(v.s.nodes), r)
+		if best = i; v.beats(j, i) {
 			best = j
 		}
 	}
@@ -63,13 +73,30 @@ func (v View) cheapest() int {
 	return best
 }
 
-// twoOf returns two different ones of the n bits of a word, of which there are two or more.
-func (v View) twoOf(word uint64, n int) (int, int) {
-	i, j := two(v.Rand(), n)
-	if n == len(v.s.nodes) {
+// twoOf returns two different ones of the n bits of a word of so many bits, of which there
+// are two or more.
+func twoOf(word uint64, n, of int, r uint64) (int, int) {
+	i, j := two(r, n)
+	if n == of {
 		return i, j
 	}
 	return nthBit(word, i), nthBit(word, j)
+}
+
+// explores reports whether a pick is one of the few, one of 64, that try an endpoint which
+// is avoided because it has failed, and of which nothing was heard since. It may be well.
+func explores(r uint64) bool { return r&63 == 0 }
+
+// silent returns that of the bits of a word which has been silent for longest.
+func (v View) silent(word uint64) (best int, ok bool) {
+	oldest := v.now - v.s.core.silence
+	for ; word != 0; word &= word - 1 {
+		i := bits.TrailingZeros64(word)
+		if stamp := v.s.nodes[i].stamp.Load(); stamp < oldest && v.fails(i) {
+			best, ok, oldest = i, true, stamp
+		}
+	}
+	return best, ok
 }
 
 // oneOf returns any of the bits of a word.
@@ -80,27 +107,32 @@ func (v View) oneOf(word uint64) int {
 	return bits.TrailingZeros64(word)
 }
 
-// alike is the logarithm of how many times more expensive the one of two idle endpoints
-// may be that are alike.
-const alike = 1
+const (
+	// alike is the logarithm of how many times more expensive the one of two idle
+	// endpoints may be that are alike.
+	alike = 1
+	// handicap is how many times cheaper one that fails must be than one that does not.
+	// A quick answer or two must not make up for that.
+	handicap = 8
+)
 
-// muchCheaper reports whether an idle endpoint j is not like another, i, and costs less.
-func (v View) muchCheaper(j, i int) bool {
+// beats reports whether of two idle endpoints j is taken rather than i: if the two are not
+// alike, and it costs less.
+func (v View) beats(j, i int) bool {
 	a, b := v.key(j), v.key(i)
 	if a == a && b == b {
 		return a < b-alike
 	}
-	// One that fails is not like the others.
-	return v.costIfAlike(j)*(1<<alike) < v.costIfAlike(i)
+	switch fails := v.fails(j); {
+	case fails == v.fails(i):
+		return v.cost(j)*(1<<alike) < v.cost(i)
+	case fails:
+		return v.cost(j)*handicap < v.cost(i)
+	}
+	return v.cost(j) <= v.cost(i)*handicap
 }
 
-func (v View) costIfAlike(i int) float32 {
-	c := v.cost(i)
-	if v.s.nodes[i].learnt.Load()>>32 != 0 {
-		c *= 1 << alike
-	}
-	return c
-}
+func (v View) fails(i int) bool { return v.s.nodes[i].learnt.Load()>>32 != 0 }
 
 // cheaper reports whether j costs less than i.
 func (v View) cheaper(j, i int) bool {

@@ -33,7 +33,7 @@
 // Config.Classify and [Transport].Classify know better where these rules do not fit.
 // At most MaxEjected of the endpoints are ejected or cool at a time.
 //
-// An endpoint that joins is taken to be as fast as the mean of the others, and has a
+// An endpoint that joins is taken to be as fast as the median of the others, and has a
 // slow start. If all endpoints are in their slow start, only the differences count.
 // One that leaves drains: its calls in flight go on.
 //
@@ -114,7 +114,7 @@ func New[T any](src Source[T], cfg Config) *Balancer[T] {
 func newBalancer[T any](src Source[T], cfg Config, rand func() uint64) *Balancer[T] {
 	b := &Balancer[T]{core: core{cfg: cfg.withDefaults(), epoch: time.Now(), rand: rand, ready: make(chan struct{}), known: map[string]*node{}}}
 	c := &b.core
-	c.decay, c.stale = float64(c.cfg.Decay), int64(c.cfg.Decay/64)
+	c.decay, c.stale, c.silence = float64(c.cfg.Decay), int64(c.cfg.Decay/64), int64(c.cfg.Decay/2)
 	c.fade = 1.25 * math.Log2E / c.decay // as price has the latency
 	c.timed = timed(c.cfg.Policy)
 	c.value = func(e any) any { return e.(*Endpoint[T]).Value }

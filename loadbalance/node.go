@@ -60,8 +60,8 @@ func (n *node) current(now int64) estimate {
 	e := estimateOf(n.learnt.Load())
 	if d := now - n.stamp.Load(); d > n.core.stale {
 		k := keep(d, n.core.decay)
-		e.latency *= k
 		e.failures *= k
+		e.latency *= k
 	}
 	return e
 }
@@ -161,6 +161,9 @@ func (n *node) learn(now, rtt int64, o Outcome) {
 		e := estimateOf(old)
 		d := now - n.stamp.Load()
 		k := keep(d, n.core.decay)
+		if good && rtt >= 0 && e.failures > 0 && d > n.core.silence {
+			k = min(k, afterSilence)
+		}
 		e.failures *= k
 		switch {
 		case o == Default:
@@ -197,6 +200,13 @@ func (n *node) learn(now, rtt int64, o Outcome) {
 		}
 	}
 }
+
+// afterSilence is how much is left at most of the estimate of an endpoint that has failed,
+// when a good answer comes after a long silence.
+const afterSilence = 0.25
+
+// silent reports whether nothing was learnt from a node for long.
+func (n *node) silent(now int64) bool { return now-n.stamp.Load() > n.core.silence }
 
 // maxSteady is how many good answers count against a slow one.
 const maxSteady = 15
@@ -236,13 +246,13 @@ func (n *node) assume(latency float32, now int64) {
 }
 
 // forgive forgets the failures of an endpoint that is well again, and the latency of
-// calls that have timed out: it may be as fast as the mean of the others.
-func (n *node) forgive(now int64, mean float32) {
+// calls that have timed out: it may be as fast as the others usually are.
+func (n *node) forgive(now int64, usual float32) {
 	for {
 		word := n.learnt.Load()
 		e := estimate{latency: estimateOf(word).latency}
-		if mean > 0 {
-			e.latency = min(e.latency, mean)
+		if usual > 0 {
+			e.latency = min(e.latency, usual)
 		}
 		if n.learnt.CompareAndSwap(word, e.word()) {
 			n.publish(e, now)

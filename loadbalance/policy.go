@@ -121,7 +121,7 @@ func (p2c) Next(v View) int {
 	if v.count() == 1 {
 		return v.nth(0)
 	}
-	i, j := v.pair()
+	i, j := v.pair(v.Rand())
 	if v.load(j) < v.load(i) {
 		return j
 	}

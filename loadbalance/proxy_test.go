@@ -62,7 +62,7 @@ func TestReverseProxy(t *testing.T) {
 		defer func() { instances[i].srv.Close() }()
 		set = append(set, loadbalance.Endpoint[*url.URL]{Key: strconv.Itoa(i), Value: &url.URL{Scheme: "http", Host: instances[i].addr}})
 	}
-	b := loadbalance.New(loadbalance.Static(set...), loadbalance.Config{Decay: time.Second, EjectAfter: 3, EjectFor: 20 * time.Millisecond, MaxEjectFor: 40 * time.Millisecond, SlowStart: time.Millisecond})
+	b := loadbalance.New(loadbalance.Static(set...), loadbalance.Config{EjectAfter: 3, EjectFor: 20 * time.Millisecond, MaxEjectFor: 40 * time.Millisecond, SlowStart: time.Millisecond})
 	base := &http.Transport{MaxIdleConnsPerHost: 16}
 	front := httptest.NewUnstartedServer(&httputil.ReverseProxy{
 		Transport: &loadbalance.Transport{Balancer: b, Base: base},

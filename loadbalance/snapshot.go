@@ -2,6 +2,7 @@ package loadbalance
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,6 +15,7 @@ type core struct {
 	decay   float64
 	fade    float64 // how much the logarithm of a price falls in a nanosecond
 	stale   int64   // how old an estimate is when its age matters
+	silence int64   // how old it is when an endpoint has been silent
 	timed   bool
 	final   bool          // the set cannot change
 	rand    func() uint64 // nil: math/rand/v2
@@ -148,7 +150,8 @@ func (c *core) seed(latency float32, now int64) {
 	}
 }
 
-// typical returns the mean latency of some endpoints but one, 0 if none is known.
+// typical returns the median latency of some endpoints but one, 0 if none is known. A mean
+// would be that of the slowest.
 func (c *core) typical(now int64, but *node) int64 {
 	s := c.current.Load()
 	if s == nil {
@@ -157,12 +160,16 @@ func (c *core) typical(now int64, but *node) int64 {
 	v := View{s: s, from: s.up}
 	n := v.count()
 	start := below(v.Rand(), n)
-	sum, count := float32(0), 0
+	known := make([]float32, 0, scan)
 	for i := range min(scan, n) {
 		node := s.nodes[v.nth((start+i)%n)]
 		if l := node.current(now).latency; l > 0 && node != but {
-			sum, count = sum+l, count+1
+			known = append(known, l)
 		}
 	}
-	return int64(sum / float32(max(count, 1)))
+	if len(known) == 0 {
+		return 0
+	}
+	slices.Sort(known)
+	return int64(known[(len(known)-1)/2])
 }

@@ -67,10 +67,9 @@ func (v View) nth(j int) int {
 	return v.from.nth(j)
 }
 
-// pair returns two different ones of those that are not to be skipped, of which there
+// pair returns two different ones, by a random word, of those that are not to be skipped, of which there
 // are two or more.
-func (v View) pair() (int, int) {
-	r := v.Rand()
+func (v View) pair(r uint64) (int, int) {
 	if v.from != nil && v.Len() > 64 && v.from.list == nil {
 		if i, j := v.draw(r), v.draw(r>>32); i != j {
 			return i, j
