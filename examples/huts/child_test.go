@@ -50,7 +50,7 @@ func begin(t *testing.T, args []string, env ...string) *child {
 		t.Fatal(err)
 	}
 	c := &child{cmd: exec.Command(self, args...)}
-	c.cmd.Env = append(os.Environ(), append(env, "HUTS_CHILD=1", "HUTS_ADDR=127.0.0.1:0")...)
+	c.cmd.Env = append(append(os.Environ(), "HUTS_CHILD=1", "HUTS_ADDR=127.0.0.1:0"), env...)
 	c.cmd.Stderr = (*output)(c)
 	out, err := c.cmd.StdoutPipe()
 	if err == nil {

@@ -27,7 +27,8 @@ type config struct {
 	Data string // HUTS_DATA: the directory of the databases; "": a temporary one
 	NATS string // NATS_URL: the broker
 
-	Booking, Mail string // BOOKING_URL, MAIL_URL: our services, for trips and desk
+	Booking, Mail string   // BOOKING_URL, MAIL_URL: our services, for trips and desk
+	Trips         []string // TRIPS_URLS: the instances of trips, for the front, with commas between
 
 	Payment, Weather, MailServer string          // PAYMENT_URL, WEATHER_URL, MAILSERVER_URL
 	Bulletins                    []string        // BULLETIN_URLS: mirrors, with commas between
@@ -37,6 +38,11 @@ type config struct {
 	TokenKey ed25519.PublicKey // TOKEN_KEY: the key of its tokens, in base64
 	Proxies  []netip.Prefix    // TRUSTED_PROXIES: who may say where requests come from, with commas between
 	Open     bool              // HUTS_OPEN: the simulated world can be broken from other machines, too
+
+	// Drain is how long the program still takes requests when it has been told to end, so
+	// that those who send them hear of it: HUTS_DRAIN, such as "5s". Ten more seconds are
+	// for requests under way.
+	Drain time.Duration
 
 	// Patience is that of the process manager: see booking.Service.
 	Patience time.Duration
@@ -60,14 +66,17 @@ func read(getenv func(string) string) (config, error) {
 	if list := getenv("BULLETIN_URLS"); list != "" {
 		c.Bulletins = strings.Split(list, ",")
 	}
+	if list := getenv("TRIPS_URLS"); list != "" {
+		c.Trips = strings.Split(list, ",")
+	}
 	var errs []error
 	for name, values := range map[string][]string{
 		"NATS_URL": {c.NATS}, "BOOKING_URL": {c.Booking}, "MAIL_URL": {c.Mail}, "PAYMENT_URL": {c.Payment},
 		"WEATHER_URL": {c.Weather}, "MAILSERVER_URL": {c.MailServer}, "BULLETIN_URLS": c.Bulletins,
-		"IDENTITY_URL": {c.Identity},
+		"IDENTITY_URL": {c.Identity}, "TRIPS_URLS": c.Trips,
 	} {
 		for _, v := range values {
-			if u, err := url.Parse(v); v != "" && (err != nil || u.Host == "") {
+			if u, err := url.Parse(v); (v != "" || len(values) > 1) && (err != nil || u.Host == "") {
 				errs = append(errs, fmt.Errorf("huts: %s: %q is not an absolute URL", name, v))
 			}
 		}
@@ -78,6 +87,13 @@ func read(getenv func(string) string) (config, error) {
 			errs = append(errs, fmt.Errorf("huts: HUTS_OPEN: %q is neither true nor false", v))
 		}
 		c.Open = open
+	}
+	if v := getenv("HUTS_DRAIN"); v != "" {
+		d, err := time.ParseDuration(v)
+		if err != nil || d < 0 || d > time.Minute {
+			errs = append(errs, fmt.Errorf("huts: HUTS_DRAIN: %q is no time from 0s to 1m", v))
+		}
+		c.Drain = d
 	}
 	if v := getenv("TOKEN_KEY"); v != "" {
 		key, err := base64.StdEncoding.DecodeString(v)
@@ -99,6 +115,32 @@ func read(getenv func(string) string) (config, error) {
 		}
 	}
 	return c, errors.Join(errs...)
+}
+
+// services are the parts of the program that can run alone. Front runs only so.
+var services = []string{"booking", "trips", "mail", "desk", "front"}
+
+// alone returns what is missing to run one service alone, apart from all others.
+func (c config) alone(only string) error {
+	var errs []error
+	needs := func(name string, is bool) {
+		if !is {
+			errs = append(errs, fmt.Errorf("huts: %s alone needs %s", only, name))
+		}
+	}
+	switch only {
+	case "", "booking", "mail":
+	case "trips":
+		needs("BOOKING_URL", c.Booking != "")
+		needs("MAIL_URL", c.Mail != "")
+	case "desk":
+		needs("BOOKING_URL", c.Booking != "")
+	case "front":
+		needs("TRIPS_URLS", len(c.Trips) > 0)
+	default:
+		errs = append(errs, fmt.Errorf("huts: there is no service %q: want one of %v", only, services))
+	}
+	return errors.Join(errs...)
 }
 
 // huts are the huts there are.

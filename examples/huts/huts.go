@@ -25,6 +25,7 @@ import (
 	"github.com/belay-go/belay/examples/huts/platform"
 	"github.com/belay-go/belay/examples/huts/service/booking"
 	"github.com/belay-go/belay/examples/huts/service/desk"
+	"github.com/belay-go/belay/examples/huts/service/front"
 	"github.com/belay-go/belay/examples/huts/service/mail"
 	"github.com/belay-go/belay/examples/huts/service/trips"
 	"github.com/belay-go/belay/examples/huts/world"
@@ -40,7 +41,9 @@ type program struct {
 	nights *store.Nights
 	mailer *mail.Service
 	bus    *bus.Bus
+	before *front.Front // before the instances of trips, or nil
 
+	health  platform.Health
 	layers  []console.Layer
 	mux     *http.ServeMux // behind the guard
 	server  *http.Server
@@ -51,8 +54,8 @@ type program struct {
 
 // start starts the services named only, or all if that is "".
 func start(ctx context.Context, c config, only string) (_ *program, err error) {
-	if only != "" && only != "booking" && only != "trips" && only != "mail" && only != "desk" {
-		return nil, fmt.Errorf("huts: there is no service %q: want booking, trips, mail or desk", only)
+	if err := c.alone(only); err != nil {
+		return nil, err
 	}
 	p := &program{mux: http.NewServeMux()}
 	defer func() {
@@ -77,20 +80,25 @@ func start(ctx context.Context, c config, only string) (_ *program, err error) {
 	} else if err := os.MkdirAll(c.Data, 0o700); err != nil {
 		return nil, err
 	}
-	if err := p.surround(&c); err != nil {
-		return nil, err
+	if only != "front" {
+		if err := p.surround(&c); err != nil {
+			return nil, err
+		}
 	}
-	front := http.NewServeMux()
-	front.HandleFunc("GET /style.css", platform.Style)
-	front.Handle("/", platform.NewGuard(platform.NewVerifier(c.TokenKey), c.Proxies...).Handler(p.mux))
+	outer := http.NewServeMux()
+	outer.Handle("/livez", p.health.Handler())
+	outer.Handle("/readyz", p.health.Handler())
+	outer.HandleFunc("GET /style.css", platform.Style)
+	outer.Handle("/", platform.NewGuard(platform.NewVerifier(c.TokenKey), c.Proxies...).Handler(p.mux))
 	if p.World != nil {
-		front.Handle("POST /token", platform.Local(p.World.Identity, c.Open))
+		outer.Handle("POST /token", platform.Local(p.World.Identity, c.Open))
 	}
-	p.server = platform.NewServer(front)
-	if only != "trips" && only != "desk" {
+	p.server = platform.NewServer(outer)
+	if only == "" || only == "booking" || only == "mail" {
 		if p.bus, err = p.connect(ctx, c); err != nil {
 			return nil, err
 		}
+		p.health.Needs("broker", p.bus.Ping)
 		p.closers = append(p.closers, func() error { p.bus.Close(); return nil })
 	}
 	for name, begin := range map[string]func(context.Context, config) error{"booking": p.booking, "mail": p.mail, "trips": p.trips, "desk": p.desk} {
@@ -100,8 +108,13 @@ func start(ctx context.Context, c config, only string) (_ *program, err error) {
 			}
 		}
 	}
+	if only == "front" {
+		if err := p.front(c, outer); err != nil {
+			return nil, err
+		}
+	}
 	if p.World != nil {
-		p.console(ctx, front, c.Open)
+		p.console(ctx, outer, c.Open)
 	}
 	p.background(func() { p.server.Serve(l) })
 	return p, nil
@@ -244,9 +257,23 @@ func (p *program) desk(_ context.Context, c config) error {
 	return nil
 }
 
+// front passes what trips are asked on to its instances. It stands before the guard: each
+// instance has its own.
+func (p *program) front(c config, mux *http.ServeMux) error {
+	f, err := front.New("trips", connections(), c.Trips...)
+	if err != nil {
+		return err
+	}
+	p.before = f
+	p.closers = append(p.closers, f.Close)
+	mux.Handle("/graphql", f)
+	return nil
+}
+
 func (p *program) open(c config, name string) (*store.Store, error) {
 	s, err := store.Open(filepath.Join(c.Data, name))
 	if err == nil {
+		p.health.Needs(name, s.Ping)
 		p.closers = append(p.closers, s.Close)
 	}
 	return s, err
@@ -265,13 +292,24 @@ func (p *program) consume(ctx context.Context, c bus.Consumer) {
 
 func (p *program) background(f func()) { p.running.Go(f) }
 
-// close lets requests under way end, for as long as ctx says, stops what runs in the
-// background, and closes everything in the order opposite to that in which it was
-// opened.
+// drain says at /readyz that no more requests should come, and still takes what comes for
+// a while, until everybody has heard of it. Connections end with their next answer.
+func (p *program) drain(ctx context.Context, d time.Duration) {
+	p.health.Drain()
+	p.server.SetKeepAlivesEnabled(false)
+	wait(ctx, d)
+}
+
+// close lets requests under way end, for as long as ctx says, and cuts off those that do
+// not; stops what runs in the background, and closes everything in the order opposite to
+// that in which it was opened.
 func (p *program) close(ctx context.Context) error {
 	var errs []error
 	if p.server != nil {
-		errs = append(errs, p.server.Shutdown(ctx))
+		p.health.Drain()
+		if err := p.server.Shutdown(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("huts: requests were cut off: %w", err), p.server.Close())
+		}
 	}
 	if p.stop != nil {
 		p.stop()

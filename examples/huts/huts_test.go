@@ -419,15 +419,21 @@ func TestDemo(t *testing.T) {
 func TestConfigSaysAllFaults(t *testing.T) {
 	_, err := read(func(name string) string {
 		return map[string]string{"NATS_URL": "localhost", "PAYMENT_URL": "::", "BULLETIN_URLS": "http://one,two",
-			"IDENTITY_URL": "id.example", "TOKEN_KEY": "c2hvcnQ=", "TRUSTED_PROXIES": "10.0.0.1", "HUTS_OPEN": "maybe"}[name]
+			"IDENTITY_URL": "id.example", "TOKEN_KEY": "c2hvcnQ=", "TRUSTED_PROXIES": "10.0.0.1", "HUTS_OPEN": "maybe",
+			"TRIPS_URLS": "http://one,", "HUTS_DRAIN": "soon"}[name]
 	})
-	for _, name := range []string{"NATS_URL", "PAYMENT_URL", "BULLETIN_URLS", "IDENTITY_URL", "TOKEN_KEY", "TRUSTED_PROXIES", "HUTS_OPEN"} {
+	for _, name := range []string{"NATS_URL", "PAYMENT_URL", "BULLETIN_URLS", "IDENTITY_URL", "TOKEN_KEY", "TRUSTED_PROXIES", "HUTS_OPEN", "TRIPS_URLS", "HUTS_DRAIN"} {
 		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%v says nothing of %s", err, name)
 		}
 	}
-	if _, err := start(t.Context(), config{}, "warden"); err == nil {
-		t.Error("a service that is not there was started")
+	for only, want := range map[string][]string{"warden": {"warden", "trips"}, "trips": {"BOOKING_URL", "MAIL_URL"}, "desk": {"BOOKING_URL"}, "front": {"TRIPS_URLS"}} {
+		_, err := start(t.Context(), config{}, only)
+		for _, name := range want {
+			if err == nil || !strings.Contains(err.Error(), name) {
+				t.Errorf("%s alone: %v says nothing of %s", only, err, name)
+			}
+		}
 	}
 }
 

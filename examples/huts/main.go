@@ -34,7 +34,7 @@ func main() {
 func run(ctx context.Context, args []string, getenv func(string) string, out io.Writer) error {
 	flags := flag.NewFlagSet("huts", flag.ContinueOnError)
 	data := flags.String("data", "", "`directory` of the databases; a temporary one by default")
-	only := flags.String("only", "", "run one `service`: booking, trips, mail or desk")
+	only := flags.String("only", "", "run one `service`: booking, trips, mail, desk, or front, a load balancer before several trips")
 	demo := flags.Bool("demo", false, "book for a while, break systems, and check that nothing was lost")
 	duration := flags.Duration("duration", 20*time.Second, "of the demo")
 	letters := flags.Bool("letters", false, "print the dead letters, and end")
@@ -66,9 +66,10 @@ func run(ctx context.Context, args []string, getenv func(string) string, out io.
 		tell(out, p)
 		<-ctx.Done()
 	}
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	bound, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.Drain+10*time.Second)
 	defer cancel()
-	if e := p.close(drain); err == nil {
+	p.drain(bound, c.Drain)
+	if e := p.close(bound); err == nil {
 		err = e
 	}
 	return err

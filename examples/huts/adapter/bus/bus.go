@@ -89,6 +89,14 @@ func (b *Bus) Close() {
 	}
 }
 
+// Ping returns nil if the broker is connected.
+func (b *Bus) Ping(context.Context) error {
+	if s := b.conn.Status(); s != nats.CONNECTED {
+		return fmt.Errorf("bus: the broker is %s", s)
+	}
+	return nil
+}
+
 // Publish sends a change. When it returns nil, the broker has stored it.
 func (b *Bus) Publish(ctx context.Context, c app.Change) error {
 	data, err := json.Marshal(c)

@@ -89,6 +89,12 @@ func Open(path string) (*Store, error) {
 // Close closes the store.
 func (s *Store) Close() error { return s.db.Close() }
 
+// Ping returns nil if the store answers.
+func (s *Store) Ping(ctx context.Context) error {
+	var n int
+	return s.db.QueryRowContext(ctx, `SELECT count(*) FROM views`).Scan(&n)
+}
+
 // A Recorded is an event with its place in the log.
 type Recorded struct {
 	Position int64

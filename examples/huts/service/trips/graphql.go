@@ -36,28 +36,42 @@ type Weather { sky: String!, celsius: Int!, stale: Boolean! }
 type Danger { region: String!, level: Int! }
 `
 
-// Handler answers GraphQL over POST. A query is at most 4 KB long, five levels deep and
-// has 40 selections, since everybody may ask.
+// Handler answers GraphQL over POST, and over GET: there are only queries, and what is
+// asked with GET can be asked again. A query is at most 4 KB long, five levels deep and has
+// 40 selections, since everybody may ask.
 func Handler(trip *facade.Facade[Question, Trip]) (http.Handler, error) {
 	s, err := graphql.ParseSchema(schema, &query{trip}, graphql.MaxDepth(5), graphql.MaxQueryLength(4<<10), graphql.MaxSelections(40))
 	if err != nil {
 		return nil, err
 	}
 	mux := http.NewServeMux()
+	answer := func(w http.ResponseWriter, r *http.Request, in request) {
+		w.Header().Set("Content-Type", "application/json")
+		json.NewEncoder(w).Encode(s.Exec(r.Context(), in.Query, in.Operation, in.Variables))
+	}
 	mux.HandleFunc("POST /graphql", func(w http.ResponseWriter, r *http.Request) {
-		var in struct {
-			Query     string
-			Operation string `json:"operationName"`
-			Variables map[string]any
-		}
+		var in request
 		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 16<<10)).Decode(&in); err != nil {
 			http.Error(w, "want JSON with a query", http.StatusBadRequest)
 			return
 		}
-		w.Header().Set("Content-Type", "application/json")
-		json.NewEncoder(w).Encode(s.Exec(r.Context(), in.Query, in.Operation, in.Variables))
+		answer(w, r, in)
+	})
+	mux.HandleFunc("GET /graphql", func(w http.ResponseWriter, r *http.Request) {
+		in := request{Query: r.FormValue("query"), Operation: r.FormValue("operationName")}
+		if v := r.FormValue("variables"); v != "" && json.Unmarshal([]byte(v), &in.Variables) != nil || in.Query == "" {
+			http.Error(w, "want a query, and variables in JSON", http.StatusBadRequest)
+			return
+		}
+		answer(w, r, in)
 	})
 	return mux, nil
+}
+
+type request struct {
+	Query     string
+	Operation string `json:"operationName"`
+	Variables map[string]any
 }
 
 type query struct {

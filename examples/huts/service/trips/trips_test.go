@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -146,6 +147,25 @@ func TestDeepQueryRefused(t *testing.T) {
 		h.ServeHTTP(w, httptest.NewRequest(http.MethodPost, "/graphql", strings.NewReader(body)))
 		if w.Code != http.StatusBadRequest {
 			t.Errorf("%q: %d", body, w.Code)
+		}
+	}
+}
+
+// TestOverGET: a question can be a link.
+func TestOverGET(t *testing.T) {
+	h := (&sources{}).handler(t)
+	get := func(params url.Values) *httptest.ResponseRecorder {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/graphql?"+params.Encode(), nil))
+		return w
+	}
+	w := get(url.Values{"query": {`query($hut: ID!) {trip(hut: $hut, date: "2027-07-31") {hut {free}}}`}, "variables": {`{"hut": "planura"}`}})
+	if got := strings.TrimSpace(w.Body.String()); got != `{"data":{"trip":{"hut":{"free":7}}}}` {
+		t.Errorf("%d %s", w.Code, got)
+	}
+	for _, params := range []url.Values{{}, {"query": {everything}, "variables": {"hut"}}} {
+		if w := get(params); w.Code != http.StatusBadRequest {
+			t.Errorf("%v: %d", params, w.Code)
 		}
 	}
 }
