@@ -58,7 +58,7 @@ func (c SharedConfig) Validate() error {
 		errs = append(errs, errors.New("ratelimit: SharedConfig.Store is nil; redisstore.New makes one"))
 	}
 	if c.For == nil {
-		errs = append(errs, validTerms("SharedConfig.", c.Rate, c.Burst))
+		errs = append(errs, validTerms("SharedConfig.", c.Rate, c.Burst), validBurst("SharedConfig.", c.Burst))
 		if float64(c.Rate)*maxFill.Seconds() < float64(max(1, c.Burst)) && c.Rate > 0 {
 			errs = append(errs, fmt.Errorf("ratelimit: SharedConfig.Burst of %d at a Rate of %v takes more than 100 days to fill", c.Burst, c.Rate))
 		}
