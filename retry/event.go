@@ -79,7 +79,7 @@ func (e Event) LogValue() slog.Value {
 // withErrors appends those of an operation's error and its cause that are not nil.
 func withErrors(attrs []slog.Attr, err, cause error) []slog.Attr {
 	if err != nil {
-		attrs = append(attrs, slog.String("error", err.Error()))
+		attrs = append(attrs, slog.String("err", err.Error()))
 	}
 	if cause != nil {
 		attrs = append(attrs, slog.String("cause", cause.Error()))

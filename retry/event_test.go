@@ -46,11 +46,11 @@ func TestLogValues(t *testing.T) {
 		want  string
 	}{
 		{retry.Event{Kind: retry.Succeeded, Attempt: 1, Elapsed: time.Second}, "v.kind=succeeded v.attempt=1 v.elapsed=1s"},
-		{retry.Event{Kind: retry.Retrying, Name: "db", Attempt: 1, Delay: time.Second, Err: errOp}, `v.kind=retrying v.name=db v.attempt=1 v.elapsed=0s v.delay=1s v.error="operation failed"`},
-		{retry.Event{Kind: retry.GaveUp, Attempt: 2, Err: errOp, Cause: errOther}, `v.kind="gave up" v.attempt=2 v.elapsed=0s v.error="operation failed" v.cause="other failure"`},
+		{retry.Event{Kind: retry.Retrying, Name: "db", Attempt: 1, Delay: time.Second, Err: errOp}, `v.kind=retrying v.name=db v.attempt=1 v.elapsed=0s v.delay=1s v.err="operation failed"`},
+		{retry.Event{Kind: retry.GaveUp, Attempt: 2, Err: errOp, Cause: errOther}, `v.kind="gave up" v.attempt=2 v.elapsed=0s v.err="operation failed" v.cause="other failure"`},
 		{retry.Event{Kind: retry.Refused}, "v.kind=refused v.elapsed=0s"},
-		{&retry.Error{Attempts: 1, Err: errOp}, `v.attempts=1 v.elapsed=0s v.error="operation failed"`},
-		{&retry.Error{Attempts: 2, Err: errOp, Cause: errOther, Earlier: []error{errReset}}, `v.attempts=2 v.elapsed=0s v.error="operation failed" v.cause="other failure" v.earlier="read tcp: connection reset by peer"`},
+		{&retry.Error{Attempts: 1, Err: errOp}, `v.attempts=1 v.elapsed=0s v.err="operation failed"`},
+		{&retry.Error{Attempts: 2, Err: errOp, Cause: errOther, Earlier: []error{errReset}}, `v.attempts=2 v.elapsed=0s v.err="operation failed" v.cause="other failure" v.earlier="read tcp: connection reset by peer"`},
 		{retry.Stats{Name: "db", Retried: 2, Retries: 3, Recovered: 1, GaveUp: 1}, "v.name=db v.retried=2 v.retries=3 v.recovered=1 v.gave_up=1 v.refused=0 v.expired=0"},
 		{retry.BudgetStats{Balance: 9.5, Granted: 1}, "v.balance=9.5 v.granted=1 v.refused=0"},
 		{retry.HedgeStats{Delay: time.Second, Hedges: 2, Wins: 1}, "v.delay=1s v.hedges=2 v.wins=1 v.refused=0"},

@@ -329,8 +329,8 @@ func ExampleConfig_observe() {
 	})
 	fmt.Println("recovered:", policy.Stats().Recovered)
 	// Output:
-	// level=INFO msg=retry event.kind=retrying event.name=greeter event.attempt=1 event.delay=1µs event.error=busy
-	// level=INFO msg=retry event.kind=retrying event.name=greeter event.attempt=2 event.delay=1µs event.error=busy
+	// level=INFO msg=retry event.kind=retrying event.name=greeter event.attempt=1 event.delay=1µs event.err=busy
+	// level=INFO msg=retry event.kind=retrying event.name=greeter event.attempt=2 event.delay=1µs event.err=busy
 	// level=INFO msg=retry event.kind=succeeded event.name=greeter event.attempt=3
 	// recovered: 1
 }

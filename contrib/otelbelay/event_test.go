@@ -44,12 +44,12 @@ func TestEvents(t *testing.T) {
 			`level=DEBUG msg="breaker: refused" kind=refused err="breaker: open"`},
 		{func(ctx context.Context, o *otelbelay.Observer) {
 			o.Retry(ctx, retry.Event{Kind: retry.Retrying, Attempt: 1, Elapsed: time.Second, Delay: 250 * time.Millisecond, Err: errDown})
-		}, "belay.retry.retrying belay.attempt=1 belay.delay=0.25 belay.elapsed=1 belay.error=down belay.kind=retrying",
-			`level=DEBUG msg="retry: retrying" kind=retrying attempt=1 elapsed=1s delay=250ms error=down`},
+		}, "belay.retry.retrying belay.attempt=1 belay.delay=0.25 belay.elapsed=1 belay.err=down belay.kind=retrying",
+			`level=DEBUG msg="retry: retrying" kind=retrying attempt=1 elapsed=1s delay=250ms err=down`},
 		{func(ctx context.Context, o *otelbelay.Observer) {
 			o.Retry(ctx, retry.Event{Kind: retry.Panicked, Err: errDown})
-		}, "belay.retry.panicked belay.elapsed=0 belay.error=down belay.kind=panicked",
-			`level=ERROR msg="retry: panicked" kind=panicked elapsed=0s error=down`},
+		}, "belay.retry.panicked belay.elapsed=0 belay.err=down belay.kind=panicked",
+			`level=ERROR msg="retry: panicked" kind=panicked elapsed=0s err=down`},
 		{func(ctx context.Context, o *otelbelay.Observer) {
 			o.RateLimit(ctx, ratelimit.Event{Kind: ratelimit.Admitted, N: 1})
 		}, "", ""},
