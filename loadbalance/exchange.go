@@ -57,6 +57,22 @@ func (x *exchange) aim() http.RoundTripper {
 	return p.pinned(target)
 }
 
+// unaim gives a response the request that it answers, with the caller's URL. One that a
+// layer below has sent in place of x.out says what that has added.
+func (x *exchange) unaim(resp *http.Response) {
+	switch sent := resp.Request; {
+	case sent == nil || sent == x.in:
+	case sent == &x.out:
+		resp.Request = x.in
+	case sent.URL != nil && *sent.URL == x.url:
+		asked := *sent
+		if asked.URL = x.in.URL; asked.Host == x.out.Host {
+			asked.Host = x.in.Host
+		}
+		resp.Request = &asked
+	}
+}
+
 // joinPath puts the path of target before that of u.
 func joinPath(u, target *url.URL) {
 	base := strings.TrimSuffix(target.EscapedPath(), "/")

@@ -22,8 +22,9 @@ type Spread struct {
 
 // RoundTrip implements [http.RoundTripper].
 func (s *Spread) RoundTrip(req *http.Request) (*http.Response, error) {
-	resp, err := orDefault(s.Base).RoundTrip(req.WithContext(WithSpread(req.Context())))
-	if resp != nil {
+	sent := req.WithContext(WithSpread(req.Context()))
+	resp, err := orDefault(s.Base).RoundTrip(sent)
+	if resp != nil && resp.Request == sent {
 		resp.Request = req
 	}
 	return resp, err

@@ -110,7 +110,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		result = x.judge(nil, err)
 		return nil, t.Balancer.core.other(req.Context(), x.pick.call.node, hint.Exclude, err)
 	}
-	resp.Request = req
+	x.unaim(resp)
 	result = x.judge(resp, nil)
 	x.answered(resp, result)
 	return resp, nil

@@ -153,7 +153,6 @@ func (x *exchange) result(o outcome) (*http.Response, error) {
 
 func (x *exchange) give(resp *http.Response) (*http.Response, error) {
 	x.open = nil
-	resp.Request = x.caller
 	return resp, nil
 }
 
@@ -235,6 +234,9 @@ func (x *exchange) judge(ctx context.Context, req *http.Request, resp *http.Resp
 		o.verdict = x.judgeError(ctx, req, err)
 	} else {
 		o.verdict, o.good = x.t.judgeResponse(req, resp)
+		if resp.Request == req { // and not what a layer below has made of it
+			resp.Request = x.caller
+		}
 	}
 	x.restrict(ctx, &o)
 	return o

@@ -163,10 +163,13 @@ func (t *Transport) ask(req *http.Request, resp *http.Response, err error) Decis
 	if t.Classify == nil {
 		return Default
 	}
-	if resp == nil {
-		resp = &http.Response{Header: http.Header{}, Body: http.NoBody}
+	switch {
+	case resp == nil:
+		resp = &http.Response{Request: req, Header: http.Header{}, Body: http.NoBody}
+	case resp.Request == nil:
+		resp = new(*resp)
+		resp.Request = req
 	}
-	resp.Request = req
 	return t.Classify(resp, err)
 }
 

@@ -68,8 +68,9 @@
 //	the server's name is now an IP address      all: so do resolvers and balancers
 //	User-Agent, Accept-Encoding, traces         all
 //
-// A layer that gives its caller's request back as Response.Request, as retries and
-// balancers may, hides what is added below it: a Partition is needed then. Errors show
+// A layer that gives its caller's request back as Response.Request, whatever the layers
+// below it have sent, hides what they add: a Partition is needed then. Those of this
+// module do not. Errors show
 // nothing of the request. They are given to others who wait only if a Partition has
 // named both. If nothing that is added below tells users apart, say so, for all requests
 // that have credentials themselves:

@@ -47,6 +47,13 @@ var brokenResponses = []broken{
 	{name: "leaves its copy in the response", caught: "response/request", wrap: with(func(base http.RoundTripper, r *http.Request) (*http.Response, error) {
 		return base.RoundTrip(new(*r))
 	})},
+	{name: "puts the caller's request in place of any", caught: "response/request-of-a-layer-below", wrap: with(func(base http.RoundTripper, r *http.Request) (*http.Response, error) {
+		resp, err := base.RoundTrip(r)
+		if err == nil {
+			resp.Request = r
+		}
+		return resp, err
+	})},
 	{name: "needs the response's request", caught: "response/request", wrap: returning(func(_ *http.Request, resp *http.Response) {
 		if resp.Request.Method == "TRACE" {
 			resp.Header.Set("X-Trace", "1")

@@ -32,6 +32,10 @@ var responseCases = []testCase{
 		doc:  "The response's Request is the caller's own request, and not a copy that the wrapper sent. A base that leaves it nil does no harm.",
 		run:  responseRequest,
 	}, {
+		name: "response/request-of-a-layer-below",
+		doc:  "A Request that is neither the caller's nor a copy that the wrapper sent says what a layer below has added, such as credentials. It comes back with that, and for the URL and the Host that the caller has asked for.",
+		run:  responseForeignRequest,
+	}, {
 		name: "response/no-body",
 		doc:  "http.NoBody comes back as http.NoBody, and not inside another body.",
 		run:  responseNoBody,
@@ -153,6 +157,28 @@ func responseRequest(c *check) {
 			}
 			c.wantBody(resp, "ok")
 		}
+	}
+}
+
+func responseForeignRequest(c *check) {
+	for _, status := range []int{200, 503} {
+		rt, _ := c.stubbed(func(_ int, r *http.Request) (*http.Response, error) {
+			signed := r.Clone(r.Context())
+			signed.Header.Set("X-Signed", "yes")
+			return text(signed, status, "ok"), nil
+		})
+		req := c.get()
+		resp := c.must(rt, req)
+		switch got := resp.Request; {
+		case got == nil || got.Header.Get("X-Signed") != "yes":
+			c.Errorf("status %d: what a layer below has added to the request does not show", status)
+		case got.URL.String() != req.URL.String() || got.Host != req.Host:
+			c.Errorf("status %d: Request is for %s and Host %q, the caller's for %s and Host %q", status, got.URL, got.Host, req.URL, req.Host)
+		}
+		if req.Header.Get("X-Signed") != "" {
+			c.Errorf("status %d: the caller's request has changed", status)
+		}
+		c.wantBody(resp, "ok")
 	}
 }
 
