@@ -227,7 +227,7 @@ func TestClassifyKnowsTheAttempt(t *testing.T) {
 				if n++; n == 1 {
 					return nil, errReset
 				}
-				return answer(nil, 503, ""), nil
+				return answer(req, 503, ""), nil
 			}),
 		}
 		req := newRequest(t, "GET", nil)

@@ -78,7 +78,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	begin := time.Now()
 	resp, err := t.base().RoundTrip(out)
 	elapsed := time.Since(begin)
-	if resp != nil {
+	if resp != nil && resp.Request == out {
 		resp.Request = req
 	}
 	result := came(ctx, resp, err)
