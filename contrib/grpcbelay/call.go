@@ -3,6 +3,7 @@ package grpcbelay
 import (
 	"context"
 	"reflect"
+	"sync"
 
 	"github.com/belay-go/belay/retry"
 	"google.golang.org/grpc"
@@ -14,14 +15,32 @@ import (
 
 // A call is a unary call and its attempts.
 type call struct {
-	by     *Retry
-	method string
-	req    any
-	cc     *grpc.ClientConn
-	invoke grpc.UnaryInvoker
-	opts   []grpc.CallOption // the caller's
-	finish onFinish
-	last   answerer // where attempts go that are alone
+	by      *Retry
+	method  string
+	req     any
+	reply   any
+	cc      *grpc.ClientConn
+	invoke  grpc.UnaryInvoker
+	opts    []grpc.CallOption // the caller's
+	finish  onFinish
+	number  int                                     // of attempts so far that were alone
+	alone   answerer                                // where those go
+	attempt func(context.Context) (struct{}, error) // once, bound
+}
+
+// calls has those that have succeeded at once, for others.
+var calls = sync.Pool{New: func() any {
+	c := new(call)
+	c.attempt = c.once
+	c.alone.trailerOpt, c.alone.peerOpt = grpc.Trailer(&c.alone.trailer), grpc.Peer(&c.alone.peer)
+	return c
+}}
+
+// free gives the call to others. Nobody must have it any more, which is sure only of one
+// whose only attempt has succeeded.
+func (c *call) free() {
+	*c = call{attempt: c.attempt, alone: answerer{trailerOpt: c.alone.trailerOpt, peerOpt: c.alone.peerOpt}}
+	calls.Put(c)
 }
 
 // An answerer is where the answer to an attempt goes.
@@ -31,25 +50,25 @@ type answerer struct {
 	trailer metadata.MD
 	peer    peer.Peer
 	opts    []grpc.CallOption
-	room    [6]grpc.CallOption
+	room    [8]grpc.CallOption
+
+	trailerOpt, peerOpt grpc.CallOption
 }
 
 // once makes an attempt that is alone. It may write to where the caller wants to have it.
-func (c *call) once(ctx context.Context) error {
-	a := &c.last
-	if a.opts == nil {
-		a.opts = append(append(a.room[:0], c.opts...), grpc.Trailer(&a.trailer), grpc.Peer(&a.peer))
+func (c *call) once(ctx context.Context) (struct{}, error) {
+	a := &c.alone
+	if c.number++; c.number == 1 {
+		a.reply = c.reply
+		a.opts = append(append(a.room[:0], c.opts...), a.trailerOpt, a.peerOpt)
 	}
-	return c.attempt(ctx, a)
+	return struct{}{}, c.ask(numbered(ctx, c.number), a)
 }
 
-func (c *call) attempt(ctx context.Context, a *answerer) error {
+// ask makes an attempt, and judges it for the rules of retry.
+func (c *call) ask(ctx context.Context, a *answerer) error {
 	a.trailer, a.peer = nil, peer.Peer{}
-	number := 1
-	if n, ok := retry.AttemptFrom(ctx); ok {
-		number = n.Number
-	}
-	err := c.invoke(numbered(ctx, number), c.method, c.req, a.reply, c.cc, a.opts...)
+	err := c.invoke(ctx, c.method, c.req, a.reply, c.cc, a.opts...)
 	if err == nil {
 		return nil
 	}
@@ -58,23 +77,27 @@ func (c *call) attempt(ctx context.Context, a *answerer) error {
 
 // hedged makes an attempt that others may join. Each has a reply, a header, a trailer and
 // a peer of its own, and those of the one that counts go to the caller.
-func (c *call) hedged(ctx context.Context) error {
+func (c *call) hedged(ctx context.Context) (struct{}, error) {
 	a, err := retry.Hedge(ctx, c.by.Hedger, func(ctx context.Context) (*answerer, error) {
+		number := 1
+		if n, ok := retry.AttemptFrom(ctx); ok {
+			number = n.Number
+		}
 		a := c.apart()
-		return a, c.attempt(ctx, a)
+		return a, c.ask(numbered(ctx, number), a)
 	}, nil)
 	if a != nil {
 		c.deliver(a, err == nil)
 	}
 	if e, ok := err.(*retry.Error); ok && !left(ctx, e.Cause) {
-		return e.Err // the policy decides what follows
+		err = e.Err // the policy decides what follows
 	}
-	return err
+	return struct{}{}, err
 }
 
 // apart returns an answerer that shares nothing with others.
 func (c *call) apart() *answerer {
-	a := &answerer{reply: another(c.last.reply)}
+	a := &answerer{reply: another(c.reply)}
 	a.opts = a.room[:0]
 	for _, o := range c.opts {
 		switch o.(type) {
@@ -100,7 +123,7 @@ func (c *call) deliver(a *answerer, replied bool) {
 		}
 	}
 	if replied {
-		move(c.last.reply, a.reply)
+		move(c.reply, a.reply)
 	}
 }
 

@@ -274,10 +274,16 @@ func ExampleNewBalancer() {
 	}
 	defer conn.Close()
 	client := grpc_testing.NewTestServiceClient(conn)
-	for range 100 {
+	for servers[0].calls.Load() == 0 || servers[1].calls.Load() == 0 { // both are connected
 		client.EmptyCall(context.Background(), &grpc_testing.Empty{}, grpc.WaitForReady(true))
 	}
-	fmt.Println(servers[0].calls.Load() > 90, len(policy.Stats()[0].Endpoints))
+	failed := 0
+	for range 100 {
+		if _, err := client.EmptyCall(context.Background(), &grpc_testing.Empty{}); err != nil {
+			failed++
+		}
+	}
+	fmt.Println(failed < 10, len(policy.Stats()[0].Endpoints))
 	// Output: true 2
 }
 

@@ -25,7 +25,7 @@ func TestFaults(t *testing.T) {
 	hang := func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
 	for name, c := range map[string]struct {
 		befall func(*fleet, []*backend)
-		failed int // of 2,000 calls, at most
+		failed int // of 1,000 calls, at most
 	}{
 		"nothing": {func(*fleet, []*backend) {}, 0},
 		"killed and restarted": {func(f *fleet, b []*backend) {
@@ -55,7 +55,7 @@ func TestFaults(t *testing.T) {
 			for i, n := range names(len(b)) {
 				f.start(n, b[i])
 			}
-		}, 1600}, // the breaker is open for longer than that
+		}, 800}, // the breaker is open for longer than that
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -79,7 +79,7 @@ func TestFaults(t *testing.T) {
 					time.Sleep(time.Second)
 					c.befall(f, backends)
 				})
-				for i := range 2000 {
+				for i := range 1000 {
 					wg.Go(func() {
 						ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 						defer cancel()
@@ -90,11 +90,11 @@ func TestFaults(t *testing.T) {
 							}
 						}
 					})
-					time.Sleep(2 * time.Millisecond)
+					time.Sleep(4 * time.Millisecond)
 				}
 				wg.Wait()
 				if n := int(failed.Load()); n > c.failed {
-					t.Errorf("%d of 2000 calls failed", n)
+					t.Errorf("%d of 1000 calls failed", n)
 				}
 				time.Sleep(time.Minute) // whatever was left behind has ended
 				if n := places.Stats().InUse; n != 0 {

@@ -84,18 +84,22 @@ func (r *Retry) Unary(ctx context.Context, method string, req, reply any, cc *gr
 	if err != nil {
 		return err
 	}
-	c := &call{by: r, method: method, req: req, cc: cc, invoke: invoke}
+	c := calls.Get().(*call)
+	c.by, c.method, c.req, c.reply, c.cc, c.invoke = r, method, req, reply, cc, invoke
 	c.opts, c.finish = withoutFinish(opts)
 	ctx = spread(ctx)
-	attempt := c.once
+	attempt := c.attempt
 	if r.Hedger != nil && separable(reply) && r.idempotent(method) {
 		attempt = c.hedged
 	}
-	c.last.reply = reply
 	if p == nil {
-		err = attempt(ctx)
+		_, err = attempt(ctx)
 	} else {
-		err = retry.Run(ctx, p, attempt)
+		_, err = retry.Do(ctx, p, attempt)
+	}
+	if err == nil && c.number == 1 && c.finish == nil {
+		c.free()
+		return nil
 	}
 	err = final(ctx, err)
 	c.finish.call(err)

@@ -180,6 +180,12 @@ func TestContextEndedBefore(t *testing.T) {
 		if err := empty(ctx, c); status.Code(err) != codes.Canceled || !errors.Is(err, context.Canceled) {
 			t.Errorf("cancelled: %v", err)
 		}
+		gone := errors.New("the user has closed the page")
+		ctx, cancelCause := context.WithCancelCause(t.Context())
+		cancelCause(gone)
+		if err := empty(ctx, c); status.Code(err) != codes.Canceled || !errors.Is(err, gone) {
+			t.Errorf("cancelled with a cause: %v", err)
+		}
 		ctx, cancel = context.WithDeadline(t.Context(), time.Now())
 		defer cancel()
 		if err := empty(ctx, c); status.Code(err) != codes.DeadlineExceeded || !errors.Is(err, context.DeadlineExceeded) {

@@ -278,6 +278,28 @@ func TestRetryStreamLimit(t *testing.T) {
 	})
 }
 
+// Too much can be sent while another attempt is waited for, which is too late for it then.
+func TestRetryStreamLimitDuringBackoff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &backend{duplex: func(duplexServer) error { return unavailable }}
+		c := streamClient(t, b, &grpcbelay.Retry{Idempotent: anyMethod, Config: retry.Config{Schedule: retry.Constant(time.Second)}})
+		finished := 0
+		s, err := c.FullDuplexCall(t.Context(), grpc.OnFinish(func(error) { finished++ }))
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			time.Sleep(500 * time.Millisecond)
+			if err := s.Send(message(string(make([]byte, 70<<10)))); err != io.EOF {
+				t.Errorf("the stream has ended, but to send returns %v", err)
+			}
+		}()
+		if _, err := s.Recv(); status.Code(err) != codes.Unavailable || b.calls.Load() != 1 || finished != 1 {
+			t.Errorf("%d attempts, told %d times: %v", b.calls.Load(), finished, err)
+		}
+	})
+}
+
 // A stream that has no first answer in time is begun anew. How long it goes on after that
 // is not limited.
 func TestRetryStreamAttemptTimeout(t *testing.T) {

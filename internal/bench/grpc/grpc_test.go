@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/belay-go/belay/contrib/grpcbelay"
+	"github.com/belay-go/belay/retry"
 	"github.com/failsafe-go/failsafe-go"
 	"github.com/failsafe-go/failsafe-go/circuitbreaker"
 	"github.com/failsafe-go/failsafe-go/failsafegrpc"
@@ -52,7 +53,7 @@ func connect(b *testing.B, layers ...grpc.UnaryClientInterceptor) (*service, grp
 }
 
 func belayRetry() grpc.UnaryClientInterceptor {
-	return (&grpcbelay.Retry{Idempotent: func(string) bool { return true }}).Unary
+	return (&grpcbelay.Retry{Policy: retry.New(retry.Config{}), Idempotent: func(string) bool { return true }}).Unary
 }
 
 func failsafeRetry() grpc.UnaryClientInterceptor {

@@ -1,0 +1,5 @@
+//go:build race
+
+package grpcbelay_test
+
+const raceEnabled = true
