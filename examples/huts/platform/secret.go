@@ -3,10 +3,8 @@
 
 package platform
 
-import "log/slog"
-
 // A Secret is a text that logs, errors and JSON do not show. Reveal does.
-type Secret struct{ s *string } // a pointer: fmt calls no method of what is in an unexported field
+type Secret struct{ s *string } // a pointer: fmt asks no method where a field is unexported
 
 // NewSecret returns the secret s.
 func NewSecret(s string) Secret { return Secret{&s} }
@@ -22,6 +20,4 @@ func (s Secret) Reveal() string {
 const hidden = "(hidden)"
 
 func (Secret) String() string               { return hidden }
-func (Secret) GoString() string             { return hidden }
 func (Secret) MarshalText() ([]byte, error) { return []byte(hidden), nil }
-func (Secret) LogValue() slog.Value         { return slog.StringValue(hidden) }
