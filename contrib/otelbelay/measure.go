@@ -108,6 +108,7 @@ type scrape struct {
 
 // report puts the statistics of an object that has the attributes of.
 func report[S any](s *scrape, all []measure[S], stats S, of ...attribute.KeyValue) {
+	common := with(of)
 	for i := range all {
 		m := &all[i]
 		to, ok := s.instruments[m.name]
@@ -115,20 +116,22 @@ func report[S any](s *scrape, all []measure[S], stats S, of ...attribute.KeyValu
 			continue
 		}
 		m.read(stats, func(by string, n float64) {
-			attrs := of
+			attrs := common
 			if m.by != "" {
-				attrs = append(attrs[:len(attrs):len(attrs)], m.by.String(by))
+				attrs = with(append(of[:len(of):len(of)], m.by.String(by)))
 			}
-			with := metric.WithAttributeSet(attribute.NewSet(attrs...))
-			if m.kind == gauge {
-				if !math.IsNaN(n) && !math.IsInf(n, 0) {
-					s.to.ObserveFloat64(to.float, n, with)
-				}
-				return
+			if m.kind != gauge {
+				s.to.ObserveInt64(to.whole, int64(n), attrs...)
+			} else if !math.IsNaN(n) && !math.IsInf(n, 0) {
+				s.to.ObserveFloat64(to.float, n, attrs...)
 			}
-			s.to.ObserveInt64(to.whole, int64(n), with)
 		})
 	}
+}
+
+// with makes an option of attributes, which is the expensive part of a scrape.
+func with(attrs []attribute.KeyValue) []metric.ObserveOption {
+	return []metric.ObserveOption{metric.WithAttributeSet(attribute.NewSet(attrs...))}
 }
 
 // register makes the instruments, and asks for a call whenever they are read.
