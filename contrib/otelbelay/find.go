@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -63,6 +64,9 @@ func (f *finder) must(x any) {
 }
 
 func (f *finder) find(x any) {
+	if v := reflect.ValueOf(x); v.Kind() == reflect.Pointer && v.IsNil() {
+		return // a field that was left empty
+	}
 	switch x := x.(type) {
 	case *http.Client:
 		f.find(x.Transport)
@@ -74,30 +78,29 @@ func (f *finder) find(x any) {
 		}
 		f.find(x.Base)
 	case *retry.Transport:
-		if x.Policy != nil {
+		switch {
+		case x.Policy != nil:
 			f.find(x.Policy)
-		} else {
+		case x.Config.Budget != nil: // the hosts share it
+			f.find(x.Config.Budget)
 			keyed(f, x, x.All(), (*retry.Policy).Stats, retryMeasures)
+		default:
+			keyed(f, x, x.All(), (*retry.Policy).Stats, retryMeasures)
+			keyed(f, [2]any{x, "budgets"}, x.All(), budgetStats, budgetMeasures)
 		}
-		if x.Hedger != nil {
-			f.find(x.Hedger)
-		}
+		f.find(x.Hedger)
 		f.find(x.Base)
 	case *ratelimit.Transport:
 		f.find(x.Concurrency)
 		f.find(x.Limiter)
 		f.find(x.Base)
 	case *loadbalance.Transport:
-		if x.Balancer != nil {
-			f.find(x.Balancer)
-		}
+		f.find(x.Balancer)
 		f.find(x.Base)
 	case *loadbalance.Spread:
 		f.find(x.Base)
 	case *httpcache.Transport:
-		if x.Cache != nil {
-			f.find(x.Cache)
-		}
+		f.find(x.Cache)
 		f.find(x.Base)
 	case *Transport:
 		f.find(x.Base)
@@ -112,7 +115,7 @@ func (f *finder) find(x any) {
 
 func (f *finder) object(x any) {
 	switch x := x.(type) {
-	case interface{ Stats() breaker.Stats }:
+	case *breaker.Breaker:
 		watch(f, x, x.Stats, func(s *breaker.Stats) string { return s.Name }, breakerMeasures)
 	case interface{ Stats() breaker.SetStats }:
 		watch(f, x, x.Stats, func(s *breaker.SetStats) string { return s.Name }, setMeasures)
@@ -120,23 +123,24 @@ func (f *finder) object(x any) {
 		All() iter.Seq2[string, *breaker.Breaker]
 	}:
 		keyed(f, x, x.All(), (*breaker.Breaker).Stats, breakerMeasures)
-	case interface{ Stats() retry.Stats }:
+	case *retry.Policy:
 		watch(f, x, x.Stats, func(s *retry.Stats) string { return s.Name }, retryMeasures)
-	case interface{ Stats() retry.BudgetStats }:
-		watch(f, x, x.Stats, func(s *retry.BudgetStats) string { return s.Name }, budgetMeasures)
-	case interface{ Stats() retry.HedgeStats }:
+		f.find(x.Budget())
+	case *retry.Budget:
+		if x != retry.NoBudget {
+			watch(f, x, x.Stats, func(s *retry.BudgetStats) string { return s.Name }, budgetMeasures)
+		}
+	case *retry.Hedger:
 		watch(f, x, x.Stats, func(s *retry.HedgeStats) string { return s.Name }, hedgeMeasures)
-	case interface{ Stats() ratelimit.Stats }:
+	case *ratelimit.Limiter:
 		watch(f, x, x.Stats, func(s *ratelimit.Stats) string { return s.Name }, limiterMeasures)
 	case interface{ Stats() ratelimit.KeyedStats }:
 		watch(f, x, x.Stats, func(s *ratelimit.KeyedStats) string { return s.Name }, keyedMeasures)
-	case interface {
-		Stats() ratelimit.BulkheadStats
-	}:
+	case *ratelimit.Bulkhead:
 		watch(f, x, x.Stats, func(s *ratelimit.BulkheadStats) string { return s.Name }, bulkheadMeasures)
-	case interface{ Stats() httpcache.Stats }:
+	case *httpcache.Cache:
 		watch(f, x, x.Stats, cacheName, cacheMeasures)
-	case interface{ Stats() ratelimit.SharedStats }:
+	case *ratelimit.Shared:
 		watch(f, x, x.Stats, func(s *ratelimit.SharedStats) string { return s.Name }, sharedMeasures)
 	case interface{ Stats() loadbalance.Stats }:
 		f.add(x, func(s *scrape) {
@@ -147,7 +151,7 @@ func (f *finder) object(x any) {
 				report(s, endpointMeasures, &e, name, keyKey.String(e.Key))
 			}
 		})
-	case interface{ Stats() gateway.Stats }:
+	case *gateway.Gateway:
 		f.add(x, func(s *scrape) {
 			stats := x.Stats()
 			name := f.named(stats.Name)
@@ -200,6 +204,8 @@ func keyed[T, S any](f *finder, itself any, all iter.Seq2[string, T], stats func
 		}
 	})
 }
+
+func budgetStats(p *retry.Policy) retry.BudgetStats { return p.Budget().Stats() }
 
 // cacheName is "" for a cache that nobody has named.
 func cacheName(s *httpcache.Stats) string {

@@ -45,9 +45,9 @@
 //	belay.retry.gave_up                  {call}       name, key          How many calls failed for good?
 //	belay.retry.refused                  {call}       name, key          How many calls had no budget for another attempt?
 //	belay.retry.expired                  {call}       name, key          How many calls had no time for another attempt?
-//	belay.retry.budget.balance           {attempt}    name               How many retries could be made at once?
-//	belay.retry.budget.granted           {attempt}    name               How many retries and hedges have been made?
-//	belay.retry.budget.refused           {attempt}    name               How many retries and hedges would have been too many?
+//	belay.retry.budget.balance           {attempt}    name, key          How many retries could be made at once?
+//	belay.retry.budget.granted           {attempt}    name, key          How many retries and hedges have been made?
+//	belay.retry.budget.refused           {attempt}    name, key          How many retries and hedges would have been too many?
 //	belay.retry.hedge.delay              s            name               How slow is a call before it is hedged?
 //	belay.retry.hedge.hedges             {attempt}    name               How much load do hedges add?
 //	belay.retry.hedge.wins               {attempt}    name               How many hedges were faster?

@@ -71,6 +71,7 @@ func TestWatchTellsWhatItCannot(t *testing.T) {
 		`otelbelay: Watch("shop"): there is nothing to watch in a *http.Client`:    &http.Client{},
 		`otelbelay: Watch("shop"): there is nothing to watch in a *http.Transport`: &http.Transport{},
 		`otelbelay: Watch("shop"): there is nothing to watch in a int`:             1,
+		`otelbelay: Watch("shop"): there is nothing to watch in a *retry.Policy`:   (*retry.Policy)(nil),
 		`otelbelay: Watch("shop"): there is nothing to watch in a <nil>`:           nil,
 	} {
 		func() {
@@ -94,6 +95,31 @@ func TestWatchEmptyFields(t *testing.T) {
 	}}}})
 	if got := values("belay.breaker.state"); len(got) > 0 {
 		t.Errorf("breakers that nobody can know: %v", got)
+	}
+}
+
+// The budgets of a stack are there, each once: that of a policy, those of the hosts, and
+// one that hosts share. No budget is none.
+func TestWatchBudgets(t *testing.T) {
+	shared := retry.NewBudget(retry.BudgetConfig{Name: "shared"})
+	hosts := &retry.Transport{Base: answers(200)}
+	sharing := &retry.Transport{Base: answers(200), Config: retry.Config{Budget: shared}, Hedger: retry.NewHedger(retry.HedgeConfig{Budget: shared})}
+	for _, rt := range []*retry.Transport{hosts, sharing} {
+		for _, host := range []string{"a", "b"} {
+			req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+host+"/", nil)
+			if resp, err := rt.RoundTrip(req); err != nil {
+				t.Fatal(err)
+			} else {
+				resp.Body.Close()
+			}
+		}
+	}
+	o, values := watching()
+	o.Watch("p", retry.New(retry.Config{}), &retry.Transport{Policy: retry.New(retry.Config{Budget: retry.NoBudget})})
+	o.Watch("t", hosts, sharing)
+	want := map[string]float64{"belay.name=p": 10, "belay.key=a belay.name=t": 10, "belay.key=b belay.name=t": 10, "belay.name=shared": 10}
+	if diff := cmp.Diff(want, values("belay.retry.budget.balance")); diff != "" {
+		t.Error(diff)
 	}
 }
 
