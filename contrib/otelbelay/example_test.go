@@ -106,8 +106,6 @@ func Example() {
 	// belay.loadbalance.failed{shop} 1
 	// belay.loadbalance.state{shop, healthy} 2
 	// belay.ratelimit.calls{shop} 4
-	// belay.ratelimit.limit{shop} 100
-	// belay.retry.budget.balance{shop} 9.3
 	// belay.retry.budget.granted{shop} 1
 	// belay.retry.recovered{shop} 1
 	// belay.retry.retried{shop} 1

@@ -185,7 +185,8 @@ func (f *finder) add(x any, report func(*scrape)) {
 // named is the attribute with the name of an object.
 func (f *finder) named(own string) attribute.KeyValue { return nameKey.String(cmp.Or(own, f.name)) }
 
-// MaxKeys is the number of keys of one object that have metrics of their own.
+// MaxKeys is the number of keys of one object that have numbers of their own. It is how
+// many hosts a Transport keeps.
 const MaxKeys = 1024
 
 // keyed watches objects by their keys.

@@ -48,11 +48,14 @@ func points(m metricdata.Metrics) (all []point) {
 	return all
 }
 
-// printMetrics prints the counts that are not 0, without what differs from run to run:
-// the addresses of servers.
+// printMetrics prints the numbers that are not 0, without what differs from run to run:
+// gauges, sizes and the addresses of servers.
 func printMetrics(r metric.Reader) {
 	var lines []string
 	for _, m := range collect(r) {
+		if _, ok := m.Data.(metricdata.Gauge[float64]); ok {
+			continue
+		}
 		sums := map[string]float64{}
 		for _, p := range points(m) {
 			var words []string
@@ -64,7 +67,7 @@ func printMetrics(r metric.Reader) {
 			sums[strings.Join(words, ", ")] += p.value
 		}
 		for words, sum := range sums {
-			if sum != 0 && m.Name != "belay.loadbalance.latency" && m.Name != "belay.httpcache.size" && m.Name != "belay.ratelimit.tokens" {
+			if sum != 0 && m.Name != "belay.httpcache.size" {
 				lines = append(lines, fmt.Sprintf("%s{%s} %v", m.Name, words, sum))
 			}
 		}

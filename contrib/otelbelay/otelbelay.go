@@ -108,16 +108,18 @@
 //	http.client.request.duration         s            see Transport      How long did an instance take to answer?
 //
 // belay.name is the Name of an object's Config or, without one, the name given to Watch.
-// Give different names to objects of one kind: those of the same name are added up, and
-// of their gauges one is shown. belay.key is one of several in an object: a host of a
-// Transport, an endpoint of a balancer. Of one object the first [MaxKeys] by their names
-// are shown. Keys that can be secret are no attribute: a ratelimit.Keyed has only sums.
-// The SDK of OpenTelemetry keeps 2,000 combinations of attributes for a metric, unless
-// you set another limit.
+// Give different names to objects of one kind: the numbers of those with the same name are
+// added up, and of their gauges one is shown. belay.key is one of several things in an
+// object: a host of a Transport, an endpoint of a balancer. What else can be a key may be
+// secret, or one of a million: a ratelimit.Keyed and a breaker.Set have only sums. If the
+// keys of a Set are neither, pass its All to Watch. belay.endpoint is that of a gateway,
+// belay.part that of a facade. belay.state and belay.status are the words of State.String
+// and the like. A breaker has the number 1 in its state and 0 in the others, an endpoint
+// has only its own: the sum over all says how many are open.
 //
-// Attributes that are states are the words that State.String and Status.String return. A
-// breaker has 1 in its state and 0 in the others; an endpoint has only its own. State has
-// the sum that says how many are open.
+// An object has at most [MaxKeys] keys, those that come first in the alphabet, and a few
+// numbers for each. The SDK of OpenTelemetry keeps 2,000 combinations of attributes for a
+// metric, unless you set another limit: enough for the states of 600 breakers.
 //
 // # Events
 //
@@ -193,8 +195,19 @@ type object struct {
 	report func(*scrape)
 }
 
-// Watch adds the metrics of objects, which may be of any type of Belay that has Stats,
-// until stop is called.
+// Watch adds the metrics of objects, until stop is called. An object is one of these:
+//
+//   - an [http.Client], or a Transport of any package of Belay, [Transport] included:
+//     what is in its fields is watched, and all layers below it, down to the first that
+//     is not Belay's; pass what is below that one, too
+//   - a Breaker, a breaker.Set, or an [iter.Seq2] of breakers by keys, as All returns it
+//   - a retry.Policy with its budget, a Budget, a Hedger, or what Transport.All returns
+//   - a Limiter, Keyed, Shared or Bulkhead of package ratelimit
+//   - a Balancer, a Gateway, a Cache, or a Facade
+//
+// name is for the objects that have none of their own. An object that is found twice
+// counts once, with the first name. Watch panics if there is nothing to watch in one of
+// the objects.
 func (o *Observer) Watch(name string, objects ...any) (stop func()) {
 	f := finder{name: name}
 	for _, x := range objects {

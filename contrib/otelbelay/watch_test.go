@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -161,5 +163,24 @@ func TestWatchConcurrently(t *testing.T) {
 	wg.Wait()
 	if got := values("belay.ratelimit.calls"); len(got) > 0 {
 		t.Errorf("%v is left", got)
+	}
+}
+
+// A whole stack, a gateway and a facade are observed with at most 12 lines.
+func TestExampleIsShort(t *testing.T) {
+	text, err := os.ReadFile("example_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, code, _ := strings.Cut(string(text), "func Example() {\n")
+	code, _, _ = strings.Cut(code, "// Output:")
+	var lines []string
+	for line := range strings.Lines(code) {
+		if regexp.MustCompile(`\bo\b|otelbelay`).MatchString(line) {
+			lines = append(lines, line)
+		}
+	}
+	if len(lines) == 0 || len(lines) > 12 {
+		t.Errorf("%d lines:\n%s", len(lines), strings.Join(lines, ""))
 	}
 }
