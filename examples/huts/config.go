@@ -39,6 +39,8 @@ type config struct {
 	Proxies  []netip.Prefix    // TRUSTED_PROXIES: who may say where requests come from, with commas between
 	Open     bool              // HUTS_OPEN: the simulated world can be broken from other machines, too
 
+	Seed string // WORLD_SEED: of the key of the simulated identity provider, for the world
+
 	// Drain is how long the program still takes requests when it has been told to end, so
 	// that those who send them hear of it: HUTS_DRAIN, such as "5s". Ten more seconds are
 	// for requests under way.
@@ -60,7 +62,7 @@ func read(getenv func(string) string) (config, error) {
 	c := config{
 		Addr: or("HUTS_ADDR", "127.0.0.1:8080"), Data: getenv("HUTS_DATA"), NATS: getenv("NATS_URL"),
 		Booking: getenv("BOOKING_URL"), Mail: getenv("MAIL_URL"),
-		Payment: getenv("PAYMENT_URL"), Weather: getenv("WEATHER_URL"), MailServer: getenv("MAILSERVER_URL"), Identity: getenv("IDENTITY_URL"),
+		Seed: getenv("WORLD_SEED"), Payment: getenv("PAYMENT_URL"), Weather: getenv("WEATHER_URL"), MailServer: getenv("MAILSERVER_URL"), Identity: getenv("IDENTITY_URL"),
 		PaymentToken: platform.NewSecret(or("PAYMENT_TOKEN", "payment-secret")), Patience: 5 * time.Second,
 	}
 	if list := getenv("BULLETIN_URLS"); list != "" {
@@ -118,27 +120,33 @@ func read(getenv func(string) string) (config, error) {
 }
 
 // services are the parts of the program that can run alone. Front runs only so.
-var services = []string{"booking", "trips", "mail", "desk", "front"}
+var services = []string{"booking", "trips", "mail", "desk", "front", "world"}
 
-// alone returns what is missing to run one service alone, apart from all others.
+// alone returns what is missing to run one service alone, apart from all others. Nothing is
+// simulated then: a guest's money must not go to a simulation because a setting was
+// forgotten.
 func (c config) alone(only string) error {
+	set := map[string]bool{
+		"NATS_URL": c.NATS != "", "BOOKING_URL": c.Booking != "", "MAIL_URL": c.Mail != "", "TRIPS_URLS": len(c.Trips) > 0,
+		"PAYMENT_URL": c.Payment != "", "WEATHER_URL": c.Weather != "", "MAILSERVER_URL": c.MailServer != "",
+		"BULLETIN_URLS": len(c.Bulletins) > 0, "IDENTITY_URL": c.Identity != "", "TOKEN_KEY": c.TokenKey != nil,
+	}
+	needs, ok := map[string][]string{
+		"": nil, "world": nil,
+		"booking": {"NATS_URL", "PAYMENT_URL", "TOKEN_KEY"},
+		"mail":    {"NATS_URL", "MAILSERVER_URL", "TOKEN_KEY"},
+		"trips":   {"BOOKING_URL", "MAIL_URL", "WEATHER_URL", "BULLETIN_URLS", "TOKEN_KEY"},
+		"desk":    {"BOOKING_URL", "IDENTITY_URL", "TOKEN_KEY"},
+		"front":   {"TRIPS_URLS"},
+	}[only]
+	if !ok {
+		return fmt.Errorf("huts: there is no service %q: want one of %v", only, services)
+	}
 	var errs []error
-	needs := func(name string, is bool) {
-		if !is {
+	for _, name := range needs {
+		if !set[name] {
 			errs = append(errs, fmt.Errorf("huts: %s alone needs %s", only, name))
 		}
-	}
-	switch only {
-	case "", "booking", "mail":
-	case "trips":
-		needs("BOOKING_URL", c.Booking != "")
-		needs("MAIL_URL", c.Mail != "")
-	case "desk":
-		needs("BOOKING_URL", c.Booking != "")
-	case "front":
-		needs("TRIPS_URLS", len(c.Trips) > 0)
-	default:
-		errs = append(errs, fmt.Errorf("huts: there is no service %q: want one of %v", only, services))
 	}
 	return errors.Join(errs...)
 }

@@ -80,7 +80,7 @@ func start(ctx context.Context, c config, only string) (_ *program, err error) {
 	} else if err := os.MkdirAll(c.Data, 0o700); err != nil {
 		return nil, err
 	}
-	if only != "front" {
+	if only == "" || only == "world" {
 		if err := p.surround(&c); err != nil {
 			return nil, err
 		}
@@ -113,6 +113,11 @@ func start(ctx context.Context, c config, only string) (_ *program, err error) {
 			return nil, err
 		}
 	}
+	if only == "world" {
+		for _, s := range p.World.Systems() {
+			outer.Handle("/"+s.Name+"/", http.StripPrefix("/"+s.Name, s))
+		}
+	}
 	if p.World != nil {
 		p.console(ctx, outer, c.Open)
 	}
@@ -143,6 +148,9 @@ func (p *program) surround(c *config) error {
 		}
 		p.World = w
 		p.closers = append(p.closers, w.Close)
+		if c.Seed != "" {
+			w.Identity.Seed(c.Seed)
+		}
 		c.Payment = cmp.Or(c.Payment, w.Payment.URL)
 		c.Weather = cmp.Or(c.Weather, w.Weather.URL)
 		c.MailServer = cmp.Or(c.MailServer, w.Mail.URL)

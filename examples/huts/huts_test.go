@@ -427,7 +427,7 @@ func TestConfigSaysAllFaults(t *testing.T) {
 			t.Errorf("%v says nothing of %s", err, name)
 		}
 	}
-	for only, want := range map[string][]string{"warden": {"warden", "trips"}, "trips": {"BOOKING_URL", "MAIL_URL"}, "desk": {"BOOKING_URL"}, "front": {"TRIPS_URLS"}} {
+	for only, want := range map[string][]string{"warden": {"warden", "trips"}, "trips": {"BOOKING_URL", "MAIL_URL", "TOKEN_KEY"}, "desk": {"BOOKING_URL", "IDENTITY_URL"}, "booking": {"NATS_URL", "PAYMENT_URL"}, "front": {"TRIPS_URLS"}} {
 		_, err := start(t.Context(), config{}, only)
 		for _, name := range want {
 			if err == nil || !strings.Contains(err.Error(), name) {

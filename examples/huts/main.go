@@ -22,6 +22,9 @@ import (
 	"time"
 )
 
+// last is the time for requests under way when the program ends.
+const last = 10 * time.Second
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -34,7 +37,7 @@ func main() {
 func run(ctx context.Context, args []string, getenv func(string) string, out io.Writer) error {
 	flags := flag.NewFlagSet("huts", flag.ContinueOnError)
 	data := flags.String("data", "", "`directory` of the databases; a temporary one by default")
-	only := flags.String("only", "", "run one `service`: booking, trips, mail, desk, or front, a load balancer before several trips")
+	only := flags.String("only", "", "run one `service`: booking, trips, mail, desk, front (a load balancer before several trips) or world (the systems outside)")
 	demo := flags.Bool("demo", false, "book for a while, break systems, and check that nothing was lost")
 	duration := flags.Duration("duration", 20*time.Second, "of the demo")
 	letters := flags.Bool("letters", false, "print the dead letters, and end")
@@ -66,7 +69,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, out io.
 		tell(out, p)
 		<-ctx.Done()
 	}
-	bound, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.Drain+10*time.Second)
+	bound, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.Drain+last)
 	defer cancel()
 	p.drain(bound, c.Drain)
 	if e := p.close(bound); err == nil {

@@ -5,6 +5,7 @@ package world
 
 import (
 	"crypto/ed25519"
+	"crypto/sha256"
 	"fmt"
 	"net/http"
 	"time"
@@ -28,6 +29,14 @@ func newIdentity() *Identity {
 	}
 	i.System = newSystem("identity", i.routes())
 	return i
+}
+
+// Seed makes the key from a seed, so that processes which are set up before this one runs
+// know it. It is for the beginning, and for a simulation.
+func (i *Identity) Seed(seed string) {
+	sum := sha256.Sum256([]byte(seed))
+	i.private = ed25519.NewKeyFromSeed(sum[:])
+	i.Key = i.private.Public().(ed25519.PublicKey)
 }
 
 func (i *Identity) routes() http.Handler {

@@ -19,7 +19,8 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// The schema only grows: a later version of the program adds statements to the end.
+// schema is the first of the migrations. Databases from before migrations were counted
+// have it, so it does not mind what is there.
 const schema = `
 CREATE TABLE IF NOT EXISTS events (
 	position INTEGER PRIMARY KEY AUTOINCREMENT, -- writers wait for each other, so positions appear in order
@@ -80,10 +81,11 @@ func Open(path string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := db.Exec(schema); err != nil {
+	s := &Store{db}
+	if err := migrate(context.Background(), s, migrations); err != nil {
 		return nil, errors.Join(fmt.Errorf("store: %s: %w", path, err), db.Close())
 	}
-	return &Store{db}, nil
+	return s, nil
 }
 
 // Close closes the store.

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -316,5 +318,64 @@ func TestSurvivesRestart(t *testing.T) {
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// TestMigrations: a database takes the steps that are new to it, once, and one that is newer
+// than the program is left alone.
+func TestMigrations(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "m.db")
+	s, err := Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	ctx := t.Context()
+	taken := func() (n int) {
+		t.Helper()
+		if err := s.db.QueryRow(`PRAGMA user_version`).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	if taken() != len(migrations) {
+		t.Fatalf("a new database has taken %d migrations", taken())
+	}
+	more := append(slices.Clone(migrations), `CREATE TABLE stars (hut TEXT)`, `INSERT INTO stars VALUES ('planura')`)
+	for range 2 {
+		if err := migrate(ctx, s, more); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var stars int
+	if err := s.db.QueryRow(`SELECT count(*) FROM stars`).Scan(&stars); err != nil || stars != 1 || taken() != len(more) {
+		t.Errorf("%d stars after %d migrations, %v", stars, taken(), err)
+	}
+	bad := append(slices.Clone(more), `CREATE TABLE half (a)`, `not SQL`)
+	if err := migrate(ctx, s, bad); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("migration %d", len(more)+1)) || taken() != len(more) {
+		t.Errorf("%v after %d migrations, want all or none", err, taken())
+	}
+	if _, err := Open(path); err == nil || !strings.Contains(err.Error(), "later version") {
+		t.Errorf("a database of a later program was opened: %v", err)
+	}
+}
+
+// TestBeforeMigrations: a database from before they were counted keeps what it has.
+func TestBeforeMigrations(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "m.db")
+	s, err := Open(path)
+	if err == nil {
+		_, err = s.db.Exec(`PRAGMA user_version = 0; INSERT INTO inbox VALUES ('mail', 'm')`)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	if s, err = Open(path); err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if found, err := s.Received(t.Context(), "mail", "m"); !found || err != nil {
+		t.Error(found, err)
 	}
 }
