@@ -19,7 +19,7 @@ type exchange struct {
 	upload *upload // the body of the request, if it is watched
 	resp   *http.Response
 	body   httpbody.Body
-	reads  stopwatch
+	reads  httpbody.Stopwatch
 	clean  Outcome // what a clean end means: Default if the headers have said all
 	end    Outcome // that the permit is given back with if user code does not return
 	passed bool    // what came has been passed on to the caller
@@ -53,8 +53,8 @@ func (x *exchange) do() (*http.Response, error) {
 	default:
 		x.end = Default // what was answered stands
 		x.permit.answered(ctx, o, 0)
+		x.reads.Watch(resp, x.breaker.epoch)
 		x.body.Track(resp, x)
-		x.reads.watch(resp, x.breaker.epoch)
 	}
 	x.passed = true
 	return resp, nil
@@ -89,7 +89,7 @@ func (x *exchange) broken(err error) Outcome {
 	if o := x.classified(x.resp, err); o != Default {
 		return o
 	}
-	if outOfTime(ctx) && !x.reads.silent() {
+	if httpbody.OutOfTime(ctx) && !x.reads.Slow() {
 		return x.breaker.cfg.classified(ctx, err)
 	}
 	return x.breaker.Outcome(ctx, err)

@@ -28,7 +28,7 @@ func TestFaults(t *testing.T) {
 		{name: "reset before the status line", fault: memhttp.Fault{Reset: memhttp.BeforeHeaders}, want: breaker.Failure},
 		{name: "slow headers", fault: memhttp.Fault{Delay: 2 * time.Second}, want: breaker.Failure},
 		{name: "reset in the body", fault: memhttp.Fault{Reset: memhttp.AfterBody(3)}, want: breaker.Failure},
-		{name: "dripping body", fault: memhttp.Fault{ChunkDelay: 300 * time.Millisecond}, want: breaker.Success},
+		{name: "dripping body", fault: memhttp.Fault{ChunkDelay: 600 * time.Millisecond}, want: breaker.Failure},
 		{name: "body that drips once", fault: memhttp.Fault{ChunkDelay: 2 * time.Second}, want: breaker.Failure},
 		{name: "short body", fault: short, want: breaker.Failure},
 		{name: "500", fault: memhttp.Fault{Status: 500}, want: breaker.Failure},

@@ -6,6 +6,8 @@ import (
 	"os"
 	"strings"
 	"sync/atomic"
+
+	"github.com/belay-go/belay/internal/httpbody"
 )
 
 // ownFault reports whether err is nobody's, or the fault of the caller: a cancel, a
@@ -19,7 +21,7 @@ func (x *exchange) ownFault(err error) bool {
 func cancelled(req *http.Request) bool {
 	select {
 	case <-req.Cancel: //lint:ignore SA1019 there are callers who use it
-		return !outOfTime(req.Context())
+		return !httpbody.OutOfTime(req.Context())
 	default:
 		return false
 	}

@@ -22,11 +22,12 @@ import (
 // Request.Cancel.
 //
 // A deadline before the headers is a failure, whoever has set it. One that ends the body
-// is a failure if the backend was silent: the read that it ended had waited for at least
-// half of the time since the headers. Otherwise it says nothing: bytes were coming, as in
-// a long stream, or the caller was slow to read them. So the Timeout of an http.Client
-// does no harm to streams in which something comes now and then, and a backend that stops
-// in the middle of its responses opens the breaker as one that breaks them off does.
+// is a failure if that was the backend's time: reads have waited for at least half of the
+// time since the headers. Otherwise the caller was slow to read, which says nothing. In a
+// stream of events (text/event-stream), which has no end that could be late, only the
+// last read counts. So a backend that stops or drips in the middle of its responses opens
+// the breaker as one that breaks them off does, and the Timeout of an http.Client does no
+// harm to streams in which something comes now and then.
 //
 // A Retry-After on a failure lengthens the time for which the breaker opens, if it
 // opens, up to MaxOpenFor. No single response opens a breaker by itself.

@@ -1,6 +1,7 @@
 package loadbalance
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -20,6 +21,8 @@ type exchange struct {
 	pick Pick[*url.URL]
 	resp *http.Response // nil as long as there is none
 	end  httpbody.Body
+
+	reads httpbody.Stopwatch
 }
 
 // aim makes the request for the endpoint, and returns what is to send it.
@@ -97,6 +100,7 @@ func (x *exchange) answered(resp *http.Response, r Result) {
 		r.Outcome = Ignored // not known yet
 	}
 	x.pick.call.answer(x.in.Context(), &r)
+	x.reads.Watch(resp, x.pick.call.node.core.epoch)
 	x.end.Track(resp, x)
 }
 
@@ -129,9 +133,11 @@ func (x *exchange) judge(resp *http.Response, err error) Result {
 		}
 		r.Outcome = classify(known, err)
 	}
-	switch {
+	switch core := x.pick.call.node.core; {
+	case r.Outcome == Default && err != nil && resp != nil && httpbody.OutOfTime(ctx) && !x.reads.Slow():
+		r.Outcome = cmp.Or(core.classified(ctx, err), Ignored) // nobody read, or events were coming
 	case r.Outcome == Default && err != nil:
-		r.Outcome = x.pick.call.node.core.outcome(ctx, err)
+		r.Outcome = core.outcome(ctx, err)
 	case r.Outcome == Default:
 		r.Outcome = byStatus(resp)
 	}

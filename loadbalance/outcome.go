@@ -56,10 +56,18 @@ func (b *Balancer[T]) Outcome(ctx context.Context, err error) Outcome {
 
 func (c *core) outcome(ctx context.Context, err error) Outcome {
 	o := verdict(ctx, err)
-	if o == Ignored || c.cfg.Classify == nil {
-		return o // Classify cannot undo Ignored
+	if o == Ignored {
+		return o // Classify cannot undo it
 	}
-	return cmp.Or(c.cfg.Classify(ctx, err), o)
+	return cmp.Or(c.classified(ctx, err), o)
+}
+
+// classified is what Config.Classify says.
+func (c *core) classified(ctx context.Context, err error) Outcome {
+	if c.cfg.Classify == nil {
+		return Default
+	}
+	return c.cfg.Classify(ctx, err)
 }
 
 // verdict is the rules.

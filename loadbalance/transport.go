@@ -26,7 +26,9 @@ import (
 // A request is in flight until the body of its response has been read or closed; its
 // latency is the time to the response's header. A response counts when its header
 // arrives, and turns into a failure if its body then breaks off, but for that of a 101,
-// which may end in any way. What says only at its end how the call went, gRPC and other
+// which may end in any way. A deadline that ends a body does so only if reads have waited
+// for at least half of the time since the header; otherwise the caller was slow. In a
+// stream of events (text/event-stream) only the last read counts. What says only at its end how the call went, gRPC and other
 // responses with trailers, counts there; Classify can read the trailers. Statuses from
 // 500 on are failures, but for 501 and 505, which speak of the request. 503 with a
 // Retry-After is an overload, and keeps the endpoint cool for as long. 429 says

@@ -12,8 +12,8 @@ import (
 	"github.com/belay-go/belay/internal/memhttp"
 )
 
-// A deadline that ends a body is a failure if the backend was silent, and says nothing
-// if bytes were coming or the caller did not read.
+// A deadline that ends a body is a failure if its reads have waited, and says nothing if
+// the caller did not read, or events were coming.
 func TestDeadlineInTheBody(t *testing.T) {
 	// events sends one at once and then one at each interval, until the client leaves.
 	events := func(interval time.Duration) http.HandlerFunc {
@@ -27,6 +27,16 @@ func TestDeadlineInTheBody(t *testing.T) {
 					return
 				case <-time.After(interval):
 				}
+			}
+		}
+	}
+	drips := func(w http.ResponseWriter, req *http.Request) {
+		for req.Context().Err() == nil {
+			io.WriteString(w, "[")
+			http.NewResponseController(w).Flush()
+			select {
+			case <-req.Context().Done():
+			case <-time.After(time.Second):
 			}
 		}
 	}
@@ -58,6 +68,7 @@ func TestDeadlineInTheBody(t *testing.T) {
 		{name: "events each 15s, for ten minutes", server: events(15 * time.Second), timeout: 10 * time.Minute, read: readAll},
 		{name: "events each 15s, for 40s", server: events(15 * time.Second), timeout: 40 * time.Second, read: readAll},
 		{name: "events each 15s, and a Classify", server: events(15 * time.Second), timeout: 40 * time.Second, read: readAll, classify: ignore},
+		{name: "an answer that drips", server: drips, timeout: 10 * time.Second, read: readAll, opens: true},
 		{name: "one event, then silence", server: events(time.Hour), timeout: 10 * time.Second, read: readAll, opens: true},
 		{name: "silence for the second half", server: events(29 * time.Second), timeout: time.Minute, read: func(body io.Reader) error {
 			body.Read(make([]byte, 100)) // the event at once
