@@ -32,7 +32,8 @@ import (
 // The code of the status decides what a call says about its endpoint. A [Retry] sends the
 // attempts of a call to different endpoints. A stream counts with its outcome, and its
 // place among the calls in flight, but has no latency: only the proto of a method, if the
-// process has it, tells which calls are streams. If all endpoints have
+// process has it, tells which calls are streams. One that fails while its client sends
+// can look as if it had ended well, as gRPC then tells its balancer so. If all endpoints have
 // Config.MaxInFlight calls, the error of a call wraps a *loadbalance.Error.
 type Balancer struct {
 	name string

@@ -140,6 +140,72 @@ func TestBreakerClassify(t *testing.T) {
 	})
 }
 
+// A Classify that says Failure to everything cannot make a refusal or a cancel one.
+func TestBreakerClassifyIsNotAsked(t *testing.T) {
+	guard := breaker.New(breaker.Config{})
+	layer := &grpcbelay.Breaker{Breaker: guard, Classify: func(context.Context, error) breaker.Outcome { return breaker.Failure }}
+	call := func(ctx context.Context, err error) {
+		layer.Unary(ctx, emptyCall, nil, nil, nil, func(context.Context, string, any, any, *grpc.ClientConn, ...grpc.CallOption) error {
+			return err
+		})
+	}
+	places := ratelimit.NewBulkhead(ratelimit.BulkheadConfig{Limit: 1, Queue: -1})
+	places.Allow()
+	_, refusal := places.Acquire(t.Context())
+	call(t.Context(), refusal)
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	call(cancelled, status.Error(codes.Canceled, ""))
+	if got := guard.Stats().Window; got.Calls != 0 {
+		t.Errorf("counted: %+v", got)
+	}
+	call(t.Context(), nil)
+	if got := guard.Stats().Window; got.Failed != 1 {
+		t.Errorf("it was not asked about a success: %+v", got)
+	}
+}
+
+// Code below that panics or exits costs nothing that is held, and teaches a limit nothing.
+func TestUnwinding(t *testing.T) {
+	guard, limit := breaker.New(breaker.Config{}), &learns{}
+	places := ratelimit.NewBulkhead(ratelimit.BulkheadConfig{Limit: 1, Queue: -1})
+	breakers, learned, limits := &grpcbelay.Breaker{Breaker: guard}, &grpcbelay.Limit{Concurrency: limit}, &grpcbelay.Limit{Concurrency: places}
+	for _, unwind := range []func(){func() { panic("below") }, runtime.Goexit} {
+		var wg sync.WaitGroup
+		for _, call := range []func(){
+			func() {
+				invoke := func(context.Context, string, any, any, *grpc.ClientConn, ...grpc.CallOption) error {
+					unwind()
+					return nil
+				}
+				breakers.Unary(t.Context(), emptyCall, nil, nil, nil, func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, opts ...grpc.CallOption) error {
+					return limits.Unary(ctx, method, req, reply, cc, func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, opts ...grpc.CallOption) error {
+						return learned.Unary(ctx, method, req, reply, cc, invoke)
+					})
+				})
+			},
+			func() {
+				learned.Stream(t.Context(), nil, nil, duplexCall, func(context.Context, *grpc.StreamDesc, *grpc.ClientConn, string, ...grpc.CallOption) (grpc.ClientStream, error) {
+					unwind()
+					return nil, nil
+				})
+			},
+		} {
+			wg.Go(func() {
+				defer func() { recover() }()
+				call()
+			})
+		}
+		wg.Wait()
+	}
+	if got := guard.Stats(); got.Window.Failed != 2 || places.Stats().InUse != 0 {
+		t.Errorf("counted: %+v; held: %d", got.Window, places.Stats().InUse)
+	}
+	if told := limit.take(); len(told) != 0 {
+		t.Errorf("a limit was told %v", told)
+	}
+}
+
 func TestBreakerInvalidConfig(t *testing.T) {
 	layer := &grpcbelay.Breaker{Config: breaker.Config{FailureRate: 2}}
 	err := layer.Unary(t.Context(), emptyCall, nil, nil, nil, nil)

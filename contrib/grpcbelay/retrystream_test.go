@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/belay-go/belay/breaker"
 	"github.com/belay-go/belay/contrib/grpcbelay"
 	"github.com/belay-go/belay/retry"
 	"google.golang.org/grpc"
@@ -274,6 +275,29 @@ func TestRetryStreamLimit(t *testing.T) {
 			if _, err := s.Recv(); status.Code(err) != codes.Unavailable || b.calls.Load() != want {
 				t.Errorf("%d bytes: %d attempts, %v", size, b.calls.Load(), err)
 			}
+		}
+	})
+}
+
+// The layers below a Retry see the failure of each attempt as what it is, and not as a
+// cancel.
+func TestRetryStreamFailuresCount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		guard := breaker.New(breaker.Config{})
+		b := &backend{duplex: func(duplexServer) error { return unavailable }}
+		_, c := newFleet(t, "belay", []*backend{b}, grpc.WithChainStreamInterceptor(
+			(&grpcbelay.Retry{Idempotent: anyMethod}).Stream, (&grpcbelay.Breaker{Breaker: guard}).Stream))
+		if err := empty(t.Context(), c, grpc.WaitForReady(true)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := talk(t, c); status.Code(err) != codes.Unavailable {
+			t.Fatal(err)
+		}
+		if got, want := guard.Stats().Window, (breaker.Counts{Calls: 3, Failed: 3}); got != want {
+			t.Errorf("the breaker has counted %+v", got)
+		}
+		if e := statsOf(t, belayed).Endpoints[0]; e.Failed != 3 {
+			t.Errorf("the balancer has counted %+v", e)
 		}
 	})
 }
