@@ -30,7 +30,7 @@ type config struct {
 	Booking, Mail string   // BOOKING_URL, MAIL_URL: our services, for trips and desk
 	Trips         []string // TRIPS_URLS: the instances of trips, for the front, with commas between
 
-	Payment, Weather, MailServer string          // PAYMENT_URL, WEATHER_URL, MAILSERVER_URL
+	Payment, Weather, MailServer string          // PAYMENT_URL, WEATHER_URL (booking alone makes no figures without), MAILSERVER_URL
 	Bulletins                    []string        // BULLETIN_URLS: mirrors, with commas between
 	PaymentToken                 platform.Secret // PAYMENT_TOKEN
 

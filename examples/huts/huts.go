@@ -22,6 +22,7 @@ import (
 	"github.com/belay-go/belay/examples/huts/adapter/store"
 	"github.com/belay-go/belay/examples/huts/app"
 	"github.com/belay-go/belay/examples/huts/console"
+	"github.com/belay-go/belay/examples/huts/pipeline"
 	"github.com/belay-go/belay/examples/huts/platform"
 	"github.com/belay-go/belay/examples/huts/service/booking"
 	"github.com/belay-go/belay/examples/huts/service/desk"
@@ -37,11 +38,12 @@ type program struct {
 	URL   string
 	World *world.World // nil if it is elsewhere
 
-	store  *store.Store // of booking
-	nights *store.Nights
-	mailer *mail.Service
-	bus    *bus.Bus
-	before *front.Front // before the instances of trips, or nil
+	store   *store.Store // of booking
+	nights  *store.Nights
+	mailer  *mail.Service
+	weather *outside.Weather
+	bus     *bus.Bus
+	before  *front.Front // before the instances of trips, or nil
 
 	health  platform.Health
 	layers  []console.Layer
@@ -193,6 +195,9 @@ func (p *program) booking(ctx context.Context, c config) (err error) {
 	p.mux.Handle("/huts/", h)
 	p.mux.Handle("/bookings", h)
 	p.background(func() { s.Run(ctx) })
+	if c.Weather != "" {
+		return p.figures(ctx, c)
+	}
 	return nil
 }
 
@@ -216,18 +221,16 @@ func (p *program) mail(ctx context.Context, c config) error {
 }
 
 func (p *program) trips(_ context.Context, c config) error {
-	weather, err := outside.NewWeather(c.Weather, connections())
+	weather, err := p.skies(c)
 	if err != nil {
 		return err
 	}
-	p.closers = append(p.closers, weather.Close)
 	bulletin, err := outside.NewBulletin(connections(), c.Bulletins...)
 	if err != nil {
 		return err
 	}
 	p.closers = append(p.closers, bulletin.Close)
-	p.layers = append(p.layers, console.Cache("weather", weather.Cache), console.Retry("weather", weather.Retry), console.Breaker("weather", weather.Breaker),
-		console.Retry("bulletin", bulletin.Retry), console.Balancer("bulletin", bulletin.Balancer))
+	p.layers = append(p.layers, console.Retry("bulletin", bulletin.Retry), console.Balancer("bulletin", bulletin.Balancer))
 	night, told, err := trips.Inside(c.Booking, c.Mail)
 	if err != nil {
 		return err
@@ -241,6 +244,42 @@ func (p *program) trips(_ context.Context, c config) error {
 		p.mux.Handle("/graphql", h)
 	}
 	return err
+}
+
+// skies returns the weather service, one for all who ask it in this process.
+func (p *program) skies(c config) (*outside.Weather, error) {
+	if p.weather == nil {
+		w, err := outside.NewWeather(c.Weather, connections())
+		if err != nil {
+			return nil, err
+		}
+		p.weather = w
+		p.closers = append(p.closers, w.Close)
+		p.layers = append(p.layers, console.Cache("weather", w.Cache), console.Retry("weather", w.Retry), console.Breaker("weather", w.Breaker), console.Limiter("weather", w.Limiter))
+	}
+	return p.weather, nil
+}
+
+// figures makes figures of what is booked here, and shows them to everybody: they name
+// nobody.
+func (p *program) figures(ctx context.Context, c config) error {
+	weather, err := p.skies(c)
+	if err != nil {
+		return err
+	}
+	f, err := pipeline.Open(filepath.Join(c.Data, "figures.db"))
+	if err != nil {
+		return err
+	}
+	p.closers = append(p.closers, f.Close)
+	p.health.Needs("figures.db", f.Ping)
+	line := &pipeline.Pipeline{Huts: huts, Log: p.store, Figures: f, Sky: func(ctx context.Context, n pipeline.Night) (string, error) {
+		forecast, err := weather.Forecast(ctx, n.Hut, n.Date)
+		return forecast.Sky, err
+	}}
+	p.mux.Handle("GET /occupancy", f.Handler())
+	p.background(func() { line.Run(ctx) })
+	return nil
 }
 
 func (p *program) desk(_ context.Context, c config) error {

@@ -282,3 +282,23 @@ func tokens(w *world.World, n int) []string {
 	}
 	return t
 }
+
+// TestFiguresFollow: what is booked and cancelled is in the figures soon after, for everybody.
+func TestFiguresFollow(t *testing.T) {
+	p := running(t)
+	for _, b := range []string{"a", "b"} {
+		if status, body := put(t.Context(), p.URL+"/huts/planura/2027-07-31/bookings/"+b, p.token("ann"), 3); status != http.StatusCreated {
+			t.Fatal(status, body)
+		}
+	}
+	if status, body := send(t.Context(), http.MethodDelete, p.URL+"/huts/planura/2027-07-31/bookings/b", p.token("ann"), nil); status != http.StatusOK {
+		t.Fatal(status, string(body))
+	}
+	eventually(t, func() string {
+		got := get(t.Context(), p.URL+"/occupancy", "")
+		if !strings.Contains(got, `"Hut":"planura","Week":"2027-W30","Beds":3,`) || !strings.Contains(got, `"Released":3}],"Bad":0}`) {
+			return got
+		}
+		return ""
+	})
+}

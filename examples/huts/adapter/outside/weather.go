@@ -12,6 +12,7 @@ import (
 	"github.com/belay-go/belay/examples/huts/domain"
 	"github.com/belay-go/belay/gateway"
 	"github.com/belay-go/belay/gateway/httpcache"
+	"github.com/belay-go/belay/ratelimit"
 	"github.com/belay-go/belay/retry"
 )
 
@@ -21,6 +22,7 @@ type Weather struct {
 	Cache   *httpcache.Cache
 	Retry   *retry.Policy
 	Breaker *breaker.Breaker
+	Limiter *ratelimit.Limiter // whoever asks with low priority waits behind the others
 
 	forecast *gateway.Endpoint[forecastRequest, Forecast]
 }
@@ -37,18 +39,19 @@ type Forecast struct {
 	Stale   bool `json:"-"` // the service is down: it is an older one
 }
 
-// NewWeather returns the service at url.
+// NewWeather returns the service at url, which may be asked 50 times a second.
 func NewWeather(url string, base http.RoundTripper) (*Weather, error) {
 	w := &Weather{
 		Cache:   httpcache.New(httpcache.Config{Name: "weather"}),
 		Retry:   retry.New(retry.Config{Name: "weather", AttemptTimeout: 700 * time.Millisecond}),
 		Breaker: breaker.New(breaker.Config{Name: "weather"}),
+		Limiter: ratelimit.New(ratelimit.Config{Name: "weather", Rate: 50, Burst: 20}),
 	}
 	g, err := gateway.New(gateway.Config{
 		Name: "weather", BaseURL: url, Timeout: 4 * time.Second,
 		Transport: &httpcache.Transport{Cache: w.Cache, Base: &retry.Transport{
 			Policy: w.Retry,
-			Base:   &breaker.Transport{Breaker: w.Breaker, Base: base},
+			Base:   &breaker.Transport{Breaker: w.Breaker, Base: &ratelimit.Transport{Limiter: w.Limiter, Base: base}},
 		}},
 	})
 	if err != nil {

@@ -19,8 +19,8 @@ var migrations = []string{
 
 // migrate takes the steps that the database has not taken, all or none. It refuses one of a
 // later program, whose steps it does not know.
-func migrate(ctx context.Context, s *Store, steps []string) error {
-	return s.write(ctx, func(tx *sql.Tx) error { // programs that start at once wait for each other here
+func migrate(ctx context.Context, db *sql.DB, steps []string) error {
+	return write(ctx, db, func(tx *sql.Tx) error { // programs that start at once wait for each other here
 		var taken int
 		if err := tx.QueryRowContext(ctx, `PRAGMA user_version`).Scan(&taken); err != nil {
 			return err

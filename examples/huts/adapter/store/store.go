@@ -75,17 +75,26 @@ type Store struct {
 
 // Open opens the store in the file at path, and makes it if there is none.
 func Open(path string) (*Store, error) {
+	db, err := OpenDB(path, migrations)
+	if err != nil {
+		return nil, err
+	}
+	return &Store{db}, nil
+}
+
+// OpenDB opens the database in the file at path, and takes it through the migrations that
+// it has not seen. Transactions that write wait for each other.
+func OpenDB(path string, migrations []string) (*sql.DB, error) {
 	// Writers take their turn from the beginning of a transaction on, so that none
 	// has to be undone because another was faster.
 	db, err := sql.Open("sqlite", "file:"+path+"?_txlock=immediate&_pragma=busy_timeout(10000)&_pragma=journal_mode(wal)&_pragma=synchronous(normal)&_pragma=foreign_keys(on)")
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{db}
-	if err := migrate(context.Background(), s, migrations); err != nil {
+	if err := migrate(context.Background(), db, migrations); err != nil {
 		return nil, errors.Join(fmt.Errorf("store: %s: %w", path, err), db.Close())
 	}
-	return s, nil
+	return db, nil
 }
 
 // Close closes the store.
@@ -105,6 +114,19 @@ type Recorded struct {
 	At       time.Time
 	Event    domain.Event
 }
+
+// A Line is an event as it is written, whether it can be read or not.
+type Line struct {
+	Position int64
+	Hut      domain.HutID
+	Date     domain.Date
+	At       time.Time
+	Type     string
+	Data     []byte
+}
+
+// Event returns the event, or says why it cannot be read.
+func (l Line) Event() (domain.Event, error) { return decode(l.Type, l.Data) }
 
 // Append adds events to a night that has seen version events, all or none, and puts
 // them into the outbox in the same transaction. It returns [app.ErrConflict] if the
@@ -143,36 +165,56 @@ func (s *Store) Events(ctx context.Context, hut domain.HutID, date domain.Date) 
 
 // After returns at most limit events that come after a position, of all nights.
 func (s *Store) After(ctx context.Context, position int64, limit int) ([]Recorded, error) {
-	return s.query(ctx, `SELECT position, hut, date, at, type, data FROM events WHERE position > ? ORDER BY position LIMIT ?`, position, limit)
+	return s.query(ctx, after, position, limit)
 }
 
+// Lines is After for those who go on when one of the events cannot be read.
+func (s *Store) Lines(ctx context.Context, position int64, limit int) ([]Line, error) {
+	return s.lines(ctx, after, position, limit)
+}
+
+const after = `SELECT position, hut, date, at, type, data FROM events WHERE position > ? ORDER BY position LIMIT ?`
+
 func (s *Store) query(ctx context.Context, query string, args ...any) ([]Recorded, error) {
+	lines, err := s.lines(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	var found []Recorded
+	for _, l := range lines {
+		e, err := l.Event()
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, Recorded{l.Position, l.Hut, l.Date, l.At, e})
+	}
+	return found, nil
+}
+
+func (s *Store) lines(ctx context.Context, query string, args ...any) ([]Line, error) {
 	rows, err := s.db.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var found []Recorded
+	var found []Line
 	for rows.Next() {
-		var r Recorded
+		var l Line
 		var at int64
-		var name string
-		var data []byte
-		if err := rows.Scan(&r.Position, &r.Hut, &r.Date, &at, &name, &data); err != nil {
+		if err := rows.Scan(&l.Position, &l.Hut, &l.Date, &at, &l.Type, &l.Data); err != nil {
 			return nil, err
 		}
-		if r.Event, err = decode(name, data); err != nil {
-			return nil, err
-		}
-		r.At = time.UnixMilli(at)
-		found = append(found, r)
+		l.At = time.UnixMilli(at)
+		found = append(found, l)
 	}
 	return found, rows.Err()
 }
 
 // write runs f in a transaction.
-func (s *Store) write(ctx context.Context, f func(*sql.Tx) error) error {
-	tx, err := s.db.BeginTx(ctx, nil)
+func (s *Store) write(ctx context.Context, f func(*sql.Tx) error) error { return write(ctx, s.db, f) }
+
+func write(ctx context.Context, db *sql.DB, f func(*sql.Tx) error) error {
+	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}

@@ -343,7 +343,7 @@ func TestMigrations(t *testing.T) {
 	}
 	more := append(slices.Clone(migrations), `CREATE TABLE stars (hut TEXT)`, `INSERT INTO stars VALUES ('planura')`)
 	for range 2 {
-		if err := migrate(ctx, s, more); err != nil {
+		if err := migrate(ctx, s.db, more); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -352,7 +352,7 @@ func TestMigrations(t *testing.T) {
 		t.Errorf("%d stars after %d migrations, %v", stars, taken(), err)
 	}
 	bad := append(slices.Clone(more), `CREATE TABLE half (a)`, `not SQL`)
-	if err := migrate(ctx, s, bad); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("migration %d", len(more)+1)) || taken() != len(more) {
+	if err := migrate(ctx, s.db, bad); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("migration %d", len(more)+1)) || taken() != len(more) {
 		t.Errorf("%v after %d migrations, want all or none", err, taken())
 	}
 	if _, err := Open(path); err == nil || !strings.Contains(err.Error(), "later version") {
