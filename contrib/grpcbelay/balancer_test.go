@@ -254,6 +254,9 @@ func TestBalancerFollows(t *testing.T) {
 		if n := calls(100); n > 1 {
 			t.Errorf("%d calls failed when a server went away", n)
 		}
+		if s := statsOf(t, belayed); len(s.Endpoints) != 2 {
+			t.Errorf("a server that cannot be connected to is still in the set: %+v", s.Endpoints)
+		}
 		before := backends[1].calls.Load()
 		f.start("1", backends[1])
 		time.Sleep(time.Minute)

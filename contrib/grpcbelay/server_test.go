@@ -94,7 +94,8 @@ func TestServerConcurrency(t *testing.T) {
 			empty:  func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() },
 			duplex: echo,
 		}
-		c := grpc_testing.NewTestServiceClient(limited(t, b, intercepted(&grpcbelay.Server{Concurrency: places})...))
+		conn := limited(t, b, intercepted(&grpcbelay.Server{Concurrency: places})...)
+		c := grpc_testing.NewTestServiceClient(conn)
 		ctx, cancel := context.WithCancel(t.Context())
 		go empty(ctx, c)
 		s, err := c.FullDuplexCall(ctx)
@@ -109,9 +110,19 @@ func TestServerConcurrency(t *testing.T) {
 		if status.Code(err) != codes.Unavailable || grpcbelay.RetryAfter(err) != time.Second || trailer.Get("grpc-retry-pushback-ms")[0] != "1000" {
 			t.Errorf("%v, %v", err, trailer)
 		}
+		trailer = nil
+		if s, err = c.FullDuplexCall(t.Context(), grpc.Trailer(&trailer)); err == nil {
+			_, err = s.Recv()
+		}
+		if status.Code(err) != codes.Unavailable || len(trailer.Get("grpc-retry-pushback-ms")) != 1 {
+			t.Errorf("a stream: %v, %v", err, trailer)
+		}
+		if _, err := grpc_health_v1.NewHealthClient(conn).Check(t.Context(), &grpc_health_v1.HealthCheckRequest{}); err != nil {
+			t.Errorf("a health check: %v", err)
+		}
 		cancel()
 		synctest.Wait()
-		if s := places.Stats(); s.InUse != 0 || s.Calls != 2 || s.Refused != 1 {
+		if s := places.Stats(); s.InUse != 0 || s.Calls != 2 || s.Refused != 2 {
 			t.Errorf("%+v", s)
 		}
 		if _, err := talk(t, c, "a"); err != nil {
