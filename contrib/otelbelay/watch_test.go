@@ -17,6 +17,7 @@ import (
 	"github.com/belay-go/belay/retry"
 	"github.com/google/go-cmp/cmp"
 	"go.opentelemetry.io/otel/sdk/metric"
+	"golang.org/x/time/rate"
 )
 
 // watching returns an Observer, and what it has of one metric: the values by attributes.
@@ -182,5 +183,16 @@ func TestExampleIsShort(t *testing.T) {
 	}
 	if len(lines) == 0 || len(lines) > 12 {
 		t.Errorf("%d lines:\n%s", len(lines), strings.Join(lines, ""))
+	}
+}
+
+// A rate that is no limit has no number.
+func TestWatchNoLimit(t *testing.T) {
+	o, values := watching()
+	o.Watch("shop", ratelimit.New(ratelimit.Config{Rate: rate.Inf}))
+	for _, name := range []string{"belay.ratelimit.limit", "belay.ratelimit.tokens"} {
+		if got := values(name); len(got) > 0 {
+			t.Errorf("%s is %v", name, got)
+		}
 	}
 }
