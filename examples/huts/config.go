@@ -17,6 +17,7 @@ import (
 
 	"github.com/belay-go/belay/examples/huts/adapter/store"
 	"github.com/belay-go/belay/examples/huts/platform"
+	sdk "go.opentelemetry.io/otel/sdk/trace"
 )
 
 // config is how the program is set up: by its environment, as one sets up a container.
@@ -45,6 +46,9 @@ type config struct {
 	// that those who send them hear of it: HUTS_DRAIN, such as "5s". Ten more seconds are
 	// for requests under way.
 	Drain time.Duration
+
+	// Spans are where the spans of traces go.
+	Spans []sdk.SpanExporter
 
 	// Patience is that of the process manager: see booking.Service.
 	Patience time.Duration

@@ -17,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/belay-go/belay/contrib/otelbelay"
 	"github.com/belay-go/belay/examples/huts/adapter/bus"
 	"github.com/belay-go/belay/examples/huts/adapter/outside"
 	"github.com/belay-go/belay/examples/huts/adapter/store"
@@ -46,6 +47,7 @@ type program struct {
 	before  *front.Front // before the instances of trips, or nil
 
 	health  platform.Health
+	monitor *platform.Monitor
 	layers  []console.Layer
 	mux     *http.ServeMux // behind the guard
 	server  *http.Server
@@ -66,6 +68,10 @@ func start(ctx context.Context, c config, only string) (_ *program, err error) {
 		}
 	}()
 	ctx, p.stop = context.WithCancel(context.WithoutCancel(ctx))
+	if p.monitor, err = platform.NewMonitor(c.Spans...); err != nil {
+		return nil, err
+	}
+	p.closers = append(p.closers, p.monitor.Close)
 
 	l, err := net.Listen("tcp", c.Addr)
 	if err != nil {
@@ -91,7 +97,10 @@ func start(ctx context.Context, c config, only string) (_ *program, err error) {
 	outer.Handle("/livez", p.health.Handler())
 	outer.Handle("/readyz", p.health.Handler())
 	outer.HandleFunc("GET /style.css", platform.Style)
-	outer.Handle("/", platform.NewGuard(platform.NewVerifier(c.TokenKey), c.Proxies...).Handler(p.mux))
+	guard := platform.NewGuard(platform.NewVerifier(c.TokenKey), c.Proxies...)
+	p.monitor.Watch("client", guard.Watched())
+	outer.Handle("GET /metrics", p.monitor.Metrics())
+	outer.Handle("/", p.monitor.Handler(guard.Handler(p.mux)))
 	if p.World != nil {
 		outer.Handle("POST /token", platform.Local(p.World.Identity, c.Open))
 	}
@@ -180,16 +189,17 @@ func (p *program) booking(ctx context.Context, c config) (err error) {
 	if p.store, err = p.open(c, "booking.db"); err != nil {
 		return err
 	}
-	payment, err := outside.NewPayment(c.Payment, c.PaymentToken.Reveal(), connections())
+	payment, err := outside.NewPayment(c.Payment, c.PaymentToken.Reveal(), p.connections())
 	if err != nil {
 		return err
 	}
+	p.monitor.Watch("payment", payment.Gateway, payment.Retry, payment.Breaker, payment.Concurrency)
 	p.layers = append(p.layers, console.Retry("payment", payment.Retry), console.Breaker("payment", payment.Breaker), console.Bulkhead("payment", payment.Concurrency))
 	p.nights = &store.Nights{Huts: huts, Store: p.store}
 	s := &booking.Service{Nights: p.nights, Payment: noted{payment}, Patience: c.Patience,
-		Publish: func(ctx context.Context, c app.Change) error {
+		Publish: traced(p.monitor, "publish", func(ctx context.Context, c app.Change) error {
 			return note("publish", func() error { return p.bus.Publish(ctx, c) })
-		},
+		}),
 	}
 	h := s.Handler()
 	p.mux.Handle("/huts/", h)
@@ -206,17 +216,18 @@ func (p *program) mail(ctx context.Context, c config) error {
 	if err != nil {
 		return err
 	}
-	sender, err := outside.NewMail(c.MailServer, connections())
+	sender, err := outside.NewMail(c.MailServer, p.connections())
 	if err != nil {
 		return err
 	}
+	p.monitor.Watch("mail", sender.Gateway, sender.Retry, sender.Breaker, sender.Limiter, sender.Concurrency)
 	p.layers = append(p.layers, console.Retry("mail", sender.Retry), console.Breaker("mail", sender.Breaker),
 		console.Limiter("mail", sender.Limiter), console.Bulkhead("mail", sender.Concurrency))
 	p.mailer = &mail.Service{Store: inbox, Send: func(ctx context.Context, c app.Change) error {
 		return note("mail", func() error { return sender.Send(ctx, c) })
 	}}
 	p.mux.Handle("/told/", p.mailer.Handler())
-	p.consume(ctx, bus.Consumer{Name: "mail", Handle: p.mailer.Handle, Tries: 20})
+	p.consume(ctx, bus.Consumer{Name: "mail", Handle: traced(p.monitor, "consume", p.mailer.Handle), Tries: 20})
 	return nil
 }
 
@@ -225,13 +236,14 @@ func (p *program) trips(_ context.Context, c config) error {
 	if err != nil {
 		return err
 	}
-	bulletin, err := outside.NewBulletin(connections(), c.Bulletins...)
+	bulletin, err := outside.NewBulletin(p.connections(), c.Bulletins...)
 	if err != nil {
 		return err
 	}
 	p.closers = append(p.closers, bulletin.Close)
+	p.monitor.Watch("bulletin", bulletin.Gateway, bulletin.Retry, bulletin.Balancer)
 	p.layers = append(p.layers, console.Retry("bulletin", bulletin.Retry), console.Balancer("bulletin", bulletin.Balancer))
-	night, told, err := trips.Inside(c.Booking, c.Mail)
+	night, told, err := trips.Inside(p.connections(), c.Booking, c.Mail)
 	if err != nil {
 		return err
 	}
@@ -239,6 +251,7 @@ func (p *program) trips(_ context.Context, c config) error {
 	if err != nil {
 		return err
 	}
+	p.monitor.Watch("trip", trip)
 	h, err := trips.Handler(trip)
 	if err == nil {
 		p.mux.Handle("/graphql", h)
@@ -249,12 +262,13 @@ func (p *program) trips(_ context.Context, c config) error {
 // skies returns the weather service, one for all who ask it in this process.
 func (p *program) skies(c config) (*outside.Weather, error) {
 	if p.weather == nil {
-		w, err := outside.NewWeather(c.Weather, connections())
+		w, err := outside.NewWeather(c.Weather, p.connections())
 		if err != nil {
 			return nil, err
 		}
 		p.weather = w
 		p.closers = append(p.closers, w.Close)
+		p.monitor.Watch("weather", w.Gateway, w.Cache, w.Retry, w.Breaker, w.Limiter)
 		p.layers = append(p.layers, console.Cache("weather", w.Cache), console.Retry("weather", w.Retry), console.Breaker("weather", w.Breaker), console.Limiter("weather", w.Limiter))
 	}
 	return p.weather, nil
@@ -286,11 +300,11 @@ func (p *program) desk(_ context.Context, c config) error {
 	if c.Identity == "" {
 		return errors.New("huts: the desk needs IDENTITY_URL beside TOKEN_KEY: where people sign in")
 	}
-	identity, err := outside.NewIdentity(c.Identity, connections())
+	identity, err := outside.NewIdentity(c.Identity, p.connections())
 	if err != nil {
 		return err
 	}
-	model, err := desk.NewModel(c.Booking, connections())
+	model, err := desk.NewModel(c.Booking, p.connections())
 	if err != nil {
 		return err
 	}
@@ -299,6 +313,7 @@ func (p *program) desk(_ context.Context, c config) error {
 		d.Huts = append(d.Huts, huts[id])
 	}
 	p.mux.Handle("/desk/", d.Handler())
+	p.monitor.Watch("identity", identity.Gateway, identity.Retry, identity.Breaker)
 	p.layers = append(p.layers, console.Retry("identity", identity.Retry), console.Breaker("identity", identity.Breaker))
 	p.mux.Handle("GET /{$}", http.RedirectHandler("/desk/", http.StatusSeeOther))
 	return nil
@@ -307,13 +322,14 @@ func (p *program) desk(_ context.Context, c config) error {
 // front passes what trips are asked on to its instances. It stands before the guard: each
 // instance has its own.
 func (p *program) front(c config, mux *http.ServeMux) error {
-	f, err := front.New("trips", connections(), c.Trips...)
+	f, err := front.New("trips", p.connections(), c.Trips...)
 	if err != nil {
 		return err
 	}
 	p.before = f
+	p.monitor.Watch("trips", f.Retry, f.Balancer)
 	p.closers = append(p.closers, f.Close)
-	mux.Handle("/graphql", f)
+	mux.Handle("/graphql", p.monitor.Handler(f))
 	return nil
 }
 
@@ -368,9 +384,18 @@ func (p *program) close(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// connections are those of one system: no other can use them up.
-func connections() http.RoundTripper {
-	return http.DefaultTransport.(*http.Transport).Clone()
+// connections are those of one system: no other can use them up. Each request is a span.
+func (p *program) connections() http.RoundTripper {
+	return &otelbelay.Transport{Observer: p.monitor.Observer, Base: http.DefaultTransport.(*http.Transport).Clone()}
+}
+
+// traced returns f with a span around each call.
+func traced(m *platform.Monitor, name string, f func(context.Context, app.Change) error) func(context.Context, app.Change) error {
+	call := otelbelay.Wrap(m.Observer, name, func(ctx context.Context, c app.Change) (struct{}, error) { return struct{}{}, f(ctx, c) })
+	return func(ctx context.Context, c app.Change) error {
+		_, err := call(ctx, c)
+		return err
+	}
 }
 
 // wait waits for d, or until ctx ends.

@@ -20,6 +20,8 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+
+	"github.com/belay-go/belay/examples/huts/platform"
 )
 
 // last is the time for requests under way when the program ends.
@@ -58,7 +60,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, out io.
 	if *demo {
 		c.Addr = "127.0.0.1:0"
 	}
-	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	slog.SetDefault(slog.New(platform.TracedLog(slog.NewTextHandler(os.Stderr, nil))))
 	p, err := start(ctx, c, *only)
 	if err != nil {
 		return err

@@ -28,6 +28,9 @@ type Guard struct {
 	limits   *ratelimit.Keyed[client]
 }
 
+// Watched is what can be watched of it.
+func (g *Guard) Watched() any { return g.limits }
+
 // A client is a person or, while nobody knows who it is, an address.
 type client struct {
 	name string

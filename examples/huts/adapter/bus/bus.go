@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/belay-go/belay/examples/huts/app"
+	"github.com/belay-go/belay/examples/huts/platform"
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -23,6 +24,7 @@ const (
 	subject     = "huts.changes"
 	dead        = "DEAD"
 	deadSubject = "huts.dead"
+	traceHeader = "traceparent"
 )
 
 // A Bus is a connection to a broker. Close it in the end.
@@ -97,13 +99,17 @@ func (b *Bus) Ping(context.Context) error {
 	return nil
 }
 
-// Publish sends a change. When it returns nil, the broker has stored it.
+// Publish sends a change, with the trace that it belongs to. When it returns nil, the broker has stored it.
 func (b *Bus) Publish(ctx context.Context, c app.Change) error {
 	data, err := json.Marshal(c)
 	if err != nil {
 		return fmt.Errorf("bus: %w", err)
 	}
-	if _, err := b.stream.Publish(ctx, subject, data, jetstream.WithMsgID(c.ID)); err != nil {
+	msg := &nats.Msg{Subject: subject, Data: data, Header: nats.Header{}}
+	if name := platform.TraceOf(ctx); name != "" {
+		msg.Header.Set(traceHeader, name)
+	}
+	if _, err := b.stream.PublishMsg(ctx, msg, jetstream.WithMsgID(c.ID)); err != nil {
 		return fmt.Errorf("bus: publish: %w", err)
 	}
 	return nil

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/belay-go/belay/examples/huts/app"
+	"github.com/belay-go/belay/examples/huts/platform"
 	"github.com/belay-go/belay/ratelimit"
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -97,6 +98,7 @@ func notCancelled(ctx context.Context, err error) error {
 func (b *Bus) handle(ctx context.Context, c Consumer, msg jetstream.Msg) {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second) // less than AckWait
 	defer cancel()
+	ctx = platform.WithTrace(ctx, msg.Headers().Get(traceHeader))
 	var tries int
 	if meta, err := msg.Metadata(); err == nil {
 		tries = int(meta.NumDelivered)

@@ -18,6 +18,7 @@ import (
 // Bulletin asks for the avalanche danger. Close it in the end.
 type Bulletin struct {
 	// The layers, for those who watch them.
+	Gateway  *gateway.Gateway
 	Retry    *retry.Policy
 	Balancer *loadbalance.Balancer[*url.URL]
 
@@ -49,7 +50,7 @@ func NewBulletin(base http.RoundTripper, mirrors ...string) (*Bulletin, error) {
 	// The retry is above the endpoint, and not below it as a Transport: so it also sees a
 	// body that breaks off, or says what cannot be.
 	policy := retry.New(retry.Config{Name: "bulletin", Schedule: retry.Constant(10 * time.Millisecond)})
-	return &Bulletin{policy, balancer, retry.Wrap(policy, get.Call)}, nil
+	return &Bulletin{g, policy, balancer, retry.Wrap(policy, get.Call)}, nil
 }
 
 // Danger returns what the bulletin says about a region.

@@ -18,6 +18,7 @@ import (
 // browser back with a code (OpenID Connect); from there on all is the same.
 type Identity struct {
 	// The layers, for those who watch them.
+	Gateway *gateway.Gateway
 	Retry   *retry.Policy
 	Breaker *breaker.Breaker
 
@@ -46,6 +47,7 @@ func NewIdentity(url string, base http.RoundTripper) (*Identity, error) {
 	if err != nil {
 		return nil, err
 	}
+	i.Gateway = g
 	i.token = gateway.NewEndpoint[who, string](g, "POST /token", gateway.EndpointConfig{})
 	return i, nil
 }

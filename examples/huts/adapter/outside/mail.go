@@ -21,6 +21,7 @@ import (
 // Mail writes to guests.
 type Mail struct {
 	// The layers, for those who watch them.
+	Gateway     *gateway.Gateway
 	Retry       *retry.Policy
 	Breaker     *breaker.Breaker
 	Limiter     *ratelimit.Limiter
@@ -58,6 +59,7 @@ func NewMail(url string, base http.RoundTripper) (*Mail, error) {
 	if err != nil {
 		return nil, err
 	}
+	m.Gateway = g
 	m.send = gateway.NewEndpoint[message, gateway.None](g, "POST /messages", gateway.EndpointConfig{})
 	return m, nil
 }

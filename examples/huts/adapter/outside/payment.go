@@ -24,6 +24,7 @@ import (
 // Payment is an [app.Payment] at a provider that knows idempotency keys.
 type Payment struct {
 	// The layers, for those who watch them.
+	Gateway     *gateway.Gateway
 	Retry       *retry.Policy
 	Breaker     *breaker.Breaker
 	Concurrency *ratelimit.Bulkhead
@@ -68,6 +69,7 @@ func NewPayment(url, token string, base http.RoundTripper) (*Payment, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.Gateway = g
 	keyed := gateway.EndpointConfig{IdempotencyKey: true}
 	p.charge = gateway.NewEndpoint[paymentOrder, paymentReceipt](g, "POST /charges", keyed)
 	p.refund = gateway.NewEndpoint[paymentOrder, gateway.None](g, "POST /refunds", keyed)

@@ -19,6 +19,7 @@ import (
 // Weather asks for forecasts. Close it in the end.
 type Weather struct {
 	// The layers, for those who watch them.
+	Gateway *gateway.Gateway
 	Cache   *httpcache.Cache
 	Retry   *retry.Policy
 	Breaker *breaker.Breaker
@@ -57,6 +58,7 @@ func NewWeather(url string, base http.RoundTripper) (*Weather, error) {
 	if err != nil {
 		return nil, err
 	}
+	w.Gateway = g
 	w.forecast = gateway.NewEndpoint[forecastRequest, Forecast](g, "GET /forecasts/{hut}/{date}", gateway.EndpointConfig{})
 	return w, nil
 }

@@ -15,6 +15,7 @@ import (
 // it needs, since the two run side by side while one drains.
 var migrations = []string{
 	0: schema,
+	1: `ALTER TABLE outbox ADD COLUMN trace TEXT NOT NULL DEFAULT ''`, // what the event belongs to
 }
 
 // migrate takes the steps that the database has not taken, all or none. It refuses one of a

@@ -6,14 +6,26 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 
 	"github.com/belay-go/belay/examples/huts/app"
 	"github.com/belay-go/belay/examples/huts/domain"
+	"github.com/belay-go/belay/examples/huts/platform"
 )
 
 // Unpublished returns at most limit events that have not been published, oldest first.
 func (s *Store) Unpublished(ctx context.Context, limit int) ([]Recorded, error) {
 	return s.query(ctx, `SELECT position, hut, date, at, type, data FROM outbox JOIN events USING (position) ORDER BY position LIMIT ?`, limit)
+}
+
+// Caused returns a context in the trace of whatever caused an unpublished event.
+func (s *Store) Caused(ctx context.Context, position int64) (context.Context, error) {
+	var name string
+	err := s.db.QueryRowContext(ctx, `SELECT trace FROM outbox WHERE position = ?`, position).Scan(&name)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = nil // another process has published it meanwhile
+	}
+	return platform.WithTrace(ctx, name), err
 }
 
 // Change returns what others are told of an event: the booking as it was with it.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/belay-go/belay/examples/huts/app"
 	"github.com/belay-go/belay/examples/huts/domain"
+	"github.com/belay-go/belay/examples/huts/platform"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 )
@@ -150,7 +151,7 @@ func (s *Store) Append(ctx context.Context, hut domain.HutID, date domain.Date, 
 			if err != nil {
 				return err
 			}
-			if _, err := tx.ExecContext(ctx, `INSERT INTO outbox (position) VALUES (?)`, position); err != nil {
+			if _, err := tx.ExecContext(ctx, `INSERT INTO outbox (position, trace) VALUES (?, ?)`, position, platform.TraceOf(ctx)); err != nil {
 				return err
 			}
 		}

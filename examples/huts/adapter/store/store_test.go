@@ -363,15 +363,16 @@ func TestMigrations(t *testing.T) {
 // TestBeforeMigrations: a database from before they were counted keeps what it has.
 func TestBeforeMigrations(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "m.db")
-	s, err := Open(path)
+	db, err := OpenDB(path, migrations[:1])
 	if err == nil {
-		_, err = s.db.Exec(`PRAGMA user_version = 0; INSERT INTO inbox VALUES ('mail', 'm')`)
+		_, err = db.Exec(`PRAGMA user_version = 0; INSERT INTO inbox VALUES ('mail', 'm')`)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Close()
-	if s, err = Open(path); err != nil {
+	db.Close()
+	s, err := Open(path)
+	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.Close()

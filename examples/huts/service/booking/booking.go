@@ -67,7 +67,11 @@ func (s *Service) relay(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			if err := s.Publish(ctx, change); err != nil {
+			caused, err := s.Nights.Store.Caused(ctx, r.Position)
+			if err != nil {
+				return err
+			}
+			if err := s.Publish(caused, change); err != nil {
 				return err
 			}
 			if err := s.Nights.Store.Published(ctx, r.Position); err != nil {

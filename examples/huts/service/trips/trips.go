@@ -7,6 +7,7 @@ package trips
 
 import (
 	"context"
+	"net/http"
 	"time"
 
 	"github.com/belay-go/belay/breaker"
@@ -87,14 +88,14 @@ func New(s Sources) (*facade.Facade[Question, Trip], error) {
 }
 
 // Inside returns the sources Night and Told: our own services, asked over HTTP at their
-// URLs for whoever asks us.
-func Inside(bookingURL, mailURL string) (night func(context.Context, At) (booking.Night, error), told func(context.Context, Question) ([]string, error), err error) {
+// URLs for whoever asks us, over connections of base.
+func Inside(base http.RoundTripper, bookingURL, mailURL string) (night func(context.Context, At) (booking.Night, error), told func(context.Context, Question) ([]string, error), err error) {
 	client := func(name, url string) (*gateway.Gateway, error) {
 		return gateway.New(gateway.Config{
 			Name: name, BaseURL: url, Timeout: 900 * time.Millisecond, Auth: platform.Forward{},
 			Transport: &retry.Transport{
 				Policy: retry.New(retry.Config{Name: name, AttemptTimeout: 400 * time.Millisecond}),
-				Base:   &breaker.Transport{Breaker: breaker.New(breaker.Config{Name: name})},
+				Base:   &breaker.Transport{Breaker: breaker.New(breaker.Config{Name: name}), Base: base},
 			},
 		})
 	}
