@@ -205,6 +205,7 @@ func TestDrain(t *testing.T) {
 	env := []string{"PAYMENT_URL=" + w.Payment.URL, "WEATHER_URL=" + w.Weather.URL, "MAILSERVER_URL=" + w.Mail.URL, "BULLETIN_URLS=" + w.Bulletins[0].URL,
 		"IDENTITY_URL=" + w.Identity.URL, tokenKey(w), "HUTS_DRAIN=200ms", "HUTS_DATA=" + t.TempDir()}
 	p := begin(t, nil, env...)
+	base := p.URL // that of all who follow, too
 	client := &http.Client{Transport: &retry.Transport{Policy: retry.New(retry.Config{
 		MaxAttempts: 1_000, Schedule: retry.Constant(50 * time.Millisecond), Budget: retry.NoBudget, // until the next one is there
 	})}}
@@ -212,10 +213,10 @@ func TestDrain(t *testing.T) {
 	var booked sync.Map
 	l := loaded(t, 4, func(i, round int) string {
 		n := round*4 + i
-		at := fmt.Sprintf("%s/huts/etzli/2027-07-%02d/bookings/b%d", p.URL, 1+n%28, n)
+		at := fmt.Sprintf("%s/huts/etzli/2027-07-%02d/bookings/b%d", base, 1+n%28, n)
 		method := http.MethodPut
 		if round%2 == 1 {
-			method, at = http.MethodGet, fmt.Sprintf("%s/huts/etzli/2027-07-%02d", p.URL, 1+n%28)
+			method, at = http.MethodGet, fmt.Sprintf("%s/huts/etzli/2027-07-%02d", base, 1+n%28)
 		}
 		req, err := http.NewRequestWithContext(context.Background(), method, at, strings.NewReader(`{"Beds": 1}`))
 		if err != nil {
@@ -241,7 +242,7 @@ func TestDrain(t *testing.T) {
 		w.Payment.Break(world.Slow)
 		asked := w.Payment.Asked()
 		under := make(chan int)
-		at := fmt.Sprintf("%s/huts/medel/2027-07-31/bookings/under%d", p.URL, asked)
+		at := fmt.Sprintf("%s/huts/medel/2027-07-31/bookings/under%d", base, asked)
 		go func() { // it asks once
 			status, _ := put(context.Background(), at, w.Identity.Token("ann", ""), 1)
 			under <- status
@@ -257,7 +258,7 @@ func TestDrain(t *testing.T) {
 			t.Errorf("the request under way was answered with %d", status)
 		}
 		w.Payment.Break(world.Well)
-		p = begin(t, nil, append(env, "HUTS_ADDR="+strings.TrimPrefix(p.URL, "http://"))...)
+		p = begin(t, nil, append(env, "HUTS_ADDR="+strings.TrimPrefix(base, "http://"))...)
 		l.more(t, 50)
 	}
 	l.stop(t)
