@@ -75,6 +75,13 @@ func (s *Shared) down() (since time.Duration, err error) {
 	return s.store.since, s.store.err
 }
 
+// untilAsked is how long a store that does not answer is still left alone.
+func (s *Shared) untilAsked(now time.Duration) time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return max(time.Millisecond, s.store.again-now)
+}
+
 // answered keeps what came of asking the store, and tells of a change.
 func (s *Shared) answered(lease Lease, err error) {
 	if changed := s.keep(lease, err); changed && s.cfg.Observe != nil {

@@ -25,7 +25,7 @@ type sharedKey struct {
 	left   int     // tokens in leases
 	wanted int     // tokens that the store was asked for last, if they are to last for a while
 	asking chan struct{}
-	until  time.Duration // the store has nothing to give before then
+	until  time.Duration // the store has not as much to give as was wanted before then
 	next   time.Duration // when what is not given out by the store comes due
 	timer  *time.Timer   // gives back what nobody uses
 	idle   bool          // nothing was used since timer was set
@@ -70,7 +70,7 @@ func (k *sharedKey) renew(t terms) {
 	k.line.mu.Lock()
 	defer k.line.mu.Unlock()
 	if k.terms != t {
-		k.terms, k.until = t, 0
+		k.terms, k.until, k.next = t, 0, 0
 		k.line.serveLocked()
 	}
 }
@@ -94,8 +94,8 @@ func (k *sharedKey) takeLocked(n int, at time.Duration) (after time.Duration, er
 	}
 	since, down := k.shared.down()
 	switch {
-	case down == nil && k.asking == nil && k.until > at:
-		return k.until - at, nil
+	case down == nil && k.asking == nil && k.soonestLocked(n) > at:
+		return k.soonestLocked(n) - at, nil
 	case k.asking == nil:
 		k.askLocked(n-k.left, at)
 	}
@@ -158,8 +158,10 @@ func (k *sharedKey) useLocked(n int) {
 	}
 }
 
-// memory is over how long demand is an average.
-const memory = time.Second
+const (
+	memory = time.Second // over which demand is an average
+	many   = 8           // tokens in the time of a lease
+)
 
 // wantLocked is for how many tokens the store is asked: what this process has used of
 // late in the time of a lease. It is 0 if there is little use in more than are needed.
@@ -173,8 +175,23 @@ func (k *sharedKey) wantLocked(at time.Duration) int {
 		return 0
 	}
 	waiting := min(k.line.high.sum+k.line.low.sum, int64(k.terms.burst))
-	most := float64(length) / float64(k.terms.interval)
-	return int(min(max(rate*length.Seconds(), float64(waiting)), most, math.MaxInt32))
+	// Not much more than an equal part, so that who has asked first does not go on having
+	// everything.
+	most := 1.25 * float64(length) / float64(k.terms.interval) / float64(k.shared.peers())
+	return int(math.Ceil(min(max(rate*length.Seconds(), float64(waiting)), most, math.MaxInt32)))
+}
+
+// withinLocked is how long before it may be used a token is of use.
+func (k *sharedKey) withinLocked() time.Duration {
+	if k.wanted < many && k.line.waiting.Load() == 0 {
+		return 0 // it may be long until somebody uses it
+	}
+	return k.shared.ahead()
+}
+
+// soonestLocked is when the store may have as many tokens as are wanting for n.
+func (k *sharedKey) soonestLocked(n int) time.Duration {
+	return k.next + k.terms.cost(int64(n-k.left)) - k.terms.full - k.withinLocked()
 }
 
 // askLocked asks the store for n tokens or more, in a goroutine of its own. A store that
@@ -190,6 +207,7 @@ func (k *sharedKey) askLocked(n int, at time.Duration) {
 		Burst:    k.terms.burst,
 		Least:    n,
 		N:        max(n, k.wanted),
+		Within:   k.withinLocked(),
 		Ahead:    k.shared.ahead(),
 		Keep:     k.shared.ownerFor(),
 	}
@@ -229,10 +247,11 @@ func (k *sharedKey) receive(r LeaseRequest, got Lease, err error) {
 		k.left += min(got.N, r.N)
 		k.next = now + got.Begin + time.Duration(got.N)*r.Interval
 		k.watchLocked()
+	case r.N > 0:
+		wait := max(got.RetryAfter, r.Within+time.Millisecond)
+		k.until = now + wait - r.Within
+		k.next = now + wait + full - time.Duration(r.Least)*r.Interval
 	default:
-		if r.N > 0 {
-			k.until = now + max(got.RetryAfter-r.Ahead, time.Millisecond)
-		}
 		k.next = now + got.Begin
 	}
 	k.line.serveLocked()
@@ -256,7 +275,7 @@ func (k *sharedKey) giveBack() {
 	k.dropLocked(k.shared.now())
 	switch {
 	case k.left == 0:
-	case !k.idle || k.asking != nil || k.line.waiting.Load() > 0:
+	case !k.idle || k.asking != nil || k.line.waiting.Load() > 0 || k.leases[0].due > k.shared.now()-k.shared.cfg.Lease:
 		k.watchLocked()
 	default:
 		if _, down := k.shared.down(); down != nil {

@@ -23,17 +23,23 @@ import (
 // store. A process that uses nothing for that time gives back what it has left.
 //
 // Each token is given out once, is not used before its time, and not more than 2*Lease
-// after it. So all processes together let through at most
+// after its mark in the schedule. So all processes together let through at most
 //
-//	Burst + Rate*(t + 2*Lease + StoreTimeout)
+//	Burst + 1 + Rate*(t + 2*Lease + StoreTimeout)
 //
 // calls in any span of time t, however many they are; with a negative Lease,
-// Burst + Rate*(t + 2*StoreTimeout). It is also at most Burst + Rate*t and the
+// Burst + 1 + Rate*(t + 2*StoreTimeout). It is also at most Burst + Rate*t and the
 // tokens of the leases that were out when the span began. A store that forgets what it
 // has given, such as a Redis replica that takes over before the last writes have reached
-// it, gives the leases that were out once more, and a bucket that is full.
+// it, gives the leases that were out once more, and a bucket that is full. So does one
+// that was down: its bucket has filled up in the meantime.
 //
-// A call asks the store itself only if there is no lease for its key. It waits no longer
+// While there are more calls than tokens, the processes get about equal parts. A call
+// for many tokens gets none as long as calls for few use up the rate in other processes:
+// take large amounts in small parts.
+//
+// What a call is refused or waits for, this process knows of itself and of its last
+// answer from the store. A call asks the store itself only if there is no lease for its key. It waits no longer
 // than StoreTimeout for the answer, and after a failure calls do not wait for the store
 // any more until it answers again.
 type Shared struct {
@@ -137,7 +143,9 @@ func (k *sharedKey) tryTake(n int) (d Decision, asking chan struct{}) {
 		}
 	}
 	d = k.decisionLocked(now)
-	if d.OK = after <= 0 && err == nil; !d.OK && err == nil {
+	if d.OK = after <= 0 && err == nil; err != nil {
+		d.Remaining, d.RetryAfter = 0, k.shared.untilAsked(now)
+	} else if !d.OK {
 		d.RetryAfter = max(1, k.estimateLocked(ahead+int64(n), now))
 		if after != never && len(k.leases) == 0 {
 			d.RetryAfter = max(d.RetryAfter, after)

@@ -24,8 +24,14 @@ func (m *memory) Lease(_ context.Context, key string, r ratelimit.LeaseRequest) 
 	if end.Before(now) {
 		end = now
 	}
+	if latest := now.Add(time.Duration(r.Burst+r.N)*r.Interval + r.Ahead); end.After(latest) {
+		end = latest // from when the limit was lower
+	}
 	lease := ratelimit.Lease{Begin: end.Sub(now), Owners: 1}
-	room := (time.Duration(r.Burst)*r.Interval + r.Ahead - lease.Begin) / r.Interval
+	if r.N == 0 {
+		return lease, nil // what is given back is lost here
+	}
+	room := (time.Duration(r.Burst)*r.Interval + r.Within - lease.Begin) / r.Interval
 	if n := min(r.N, int(room)); n >= r.Least {
 		lease.N = n
 		m.ends[key] = end.Add(time.Duration(n) * r.Interval)

@@ -91,8 +91,8 @@ func (m *memStore) lease(key string, r LeaseRequest) Lease {
 		}
 	}
 	micros := func(n int) int64 { return int64(math.Ceil(float64(n) * float64(r.Interval) / 1000)) }
-	most := now + micros(r.Burst) + r.Ahead.Microseconds()
-	s.end = min(max(s.end, now), most+micros(r.N))
+	most := now + micros(r.Burst) + r.Within.Microseconds()
+	s.end = min(max(s.end, now), now+micros(r.Burst+r.N)+r.Ahead.Microseconds())
 	if r.Back == s.end {
 		s.end = max(now, s.end-int64(float64(r.BackN)*float64(r.Interval)/1000))
 	}
@@ -625,10 +625,10 @@ func TestSharedStats(t *testing.T) {
 
 // A call that needs no question takes nothing from the heap.
 func TestSharedAllocations(t *testing.T) {
-	s := NewShared(SharedConfig{Store: newMemStore(), Rate: 1e6, Burst: 1e6, Lease: time.Minute})
+	s := NewShared(SharedConfig{Store: newMemStore(), Rate: 1e6, Burst: 1e6, Lease: 10 * time.Second})
 	k := s.get("k", s.terms)
 	k.line.mu.Lock()
-	k.leases, k.left = []lease{{interval: 1000, n: 1e6, stale: time.Hour}}, 1e6
+	k.leases, k.left = []lease{{interval: 1, n: 1e6, stale: time.Hour}}, 1e6
 	k.line.mu.Unlock()
 	ctx := t.Context()
 	if n := testing.AllocsPerRun(1000, func() { s.Take(ctx, "k", 1) }); n > 0 {
@@ -686,3 +686,87 @@ func TestSharedConfigIsChecked(t *testing.T) {
 		t.Error("a nil Shared has a limit")
 	}
 }
+
+// More calls than tokens get all tokens, in processes that use less than one in the time
+// of a lease as well as in those that use many, whether they wait or not.
+func TestSharedIsUsedUp(t *testing.T) {
+	for _, tt := range []struct {
+		processes, burst int
+		perSecond        rate.Limit
+		demand           float64 // of perSecond
+	}{
+		{2, 20, 5, 1.5}, {6, 20, 5, 3}, {20, 20, 20, 1.5}, {20, 1, 50, 3}, {3, 5, 1000, 2}, {6, 20, 20, 0.9}, {6, 20, 100, 0.9}, {6, 100, 1000, 0.9}, {20, 5, 200, 2},
+	} {
+		t.Run(fmt.Sprintf("%+v", tt), func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				store := newMemStore()
+				store.delay = 2 * time.Millisecond
+				r := rand.New(rand.NewPCG(7, 7))
+				all := make([]*Shared, tt.processes)
+				for i := range all {
+					all[i] = NewShared(SharedConfig{Store: store, Rate: tt.perSecond, Burst: tt.burst})
+				}
+				calls, ok := 0, 0
+				for since := time.Now(); time.Since(since) < time.Minute; calls++ {
+					if all[r.IntN(len(all))].Take(t.Context(), "k", 1).OK {
+						ok++
+					}
+					time.Sleep(time.Duration(r.ExpFloat64() / tt.demand / float64(tt.perSecond) * float64(time.Second)))
+				}
+				want := 0.9 * min(float64(calls), 60*float64(tt.perSecond))
+				if float64(ok) < want {
+					t.Errorf("%d of %d calls let through, want at least %.0f", ok, calls, want)
+				}
+			})
+		})
+	}
+}
+
+// Processes whose callers wait get about equal parts.
+func TestSharedIsFair(t *testing.T) {
+	for _, lease := range []time.Duration{0, 5 * time.Second} {
+		inBubble(t, func(t *testing.T) {
+			store := newMemStore()
+			store.delay = time.Millisecond
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			var calls [2]record
+			var wg sync.WaitGroup
+			for i := range calls {
+				s := NewShared(SharedConfig{Store: store, Rate: 100, Burst: 10, Lease: lease})
+				for range []int{32, 4}[i] {
+					wg.Go(func() {
+						for s.Wait(ctx, "k") == nil {
+							calls[i].add()
+						}
+					})
+				}
+			}
+			wg.Wait()
+			if a, b := len(calls[0].times), len(calls[1].times); b < a/3 || a < b/3 {
+				t.Errorf("lease %v: %d and %d calls", lease, a, b)
+			}
+		})
+	}
+}
+
+// An answer that cannot be one is a store that does not answer.
+func TestSharedStoreTalksNonsense(t *testing.T) {
+	for _, lease := range []Lease{{}, {N: -1}, {N: 1 << 40}, {N: 1, Begin: -time.Hour}, {N: 1, Begin: math.MaxInt64}, {RetryAfter: math.MaxInt64}, {RetryAfter: -1}, {N: 1, Owners: math.MaxInt64}} {
+		inBubble(t, func(t *testing.T) {
+			s := NewShared(SharedConfig{Store: answer(lease), Rate: 10, Burst: 2, OnFailure: FailClosed})
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			if err := s.Wait(ctx, "k"); !errors.Is(err, ErrStore) {
+				t.Errorf("%+v: %v, want ErrStore", lease, err)
+			}
+			if d := s.Take(ctx, "k", 1); d.OK || d.RetryAfter <= 0 || d.RetryAfter > time.Second || d.Remaining != 0 {
+				t.Errorf("%+v: %+v", lease, d)
+			}
+		})
+	}
+}
+
+type answer Lease
+
+func (a answer) Lease(context.Context, string, LeaseRequest) (Lease, error) { return Lease(a), nil }

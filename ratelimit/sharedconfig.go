@@ -30,7 +30,9 @@ type SharedConfig struct {
 	For func(key string) (limit rate.Limit, burst int) `json:"-"`
 	// Lease is for how long a process takes tokens in advance. A longer time means
 	// fewer questions to the store, and more of what one process holds while another
-	// could use it. 0 means 250ms. Negative: the store is asked about each call.
+	// could use it. 0 means 250ms; the most is 10s. Negative: the store is
+	// asked about each call, so that calls that wait get a token for each round trip at
+	// most.
 	Lease time.Duration
 	// StoreTimeout is how long the store may take to answer. Then it counts as failed,
 	// and is left alone for 1s, which doubles up to 30s. 0 means 50ms.
@@ -83,7 +85,7 @@ const (
 	// A store counts whole microseconds, in doubles where it is Redis: products of
 	// nanoseconds must stay exact.
 	maxFill  = 100 * 24 * time.Hour
-	maxLease = time.Minute
+	maxLease = 10 * time.Second
 )
 
 func (c SharedConfig) withDefaults() SharedConfig {

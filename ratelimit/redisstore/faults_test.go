@@ -61,7 +61,9 @@ func TestFaults(t *testing.T) {
 				}
 				time.Sleep(lease)
 			}
+			asked, failed := 0, 0
 			for _, s := range f.shared {
+				asked -= int(s.Stats().Asked)
 				for range 8 {
 					wg.Go(func() {
 						for s.Wait(ctx, "tenant") == nil {
@@ -82,7 +84,6 @@ func TestFaults(t *testing.T) {
 			cancel()
 			wg.Wait()
 
-			asked, failed := 0, 0
 			for _, s := range f.shared {
 				asked += int(s.Stats().Asked)
 				failed += int(s.Stats().StoreFailed)

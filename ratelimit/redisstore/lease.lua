@@ -7,7 +7,7 @@ local owner = 'o:' .. ARGV[1]
 local interval = tonumber(ARGV[2]) -- in ns: rounded to microseconds once a lease
 local burst, want, least = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local ahead, keep = tonumber(ARGV[6]), tonumber(ARGV[7])
-local back, unused = tonumber(ARGV[8]), tonumber(ARGV[9])
+local back, unused, within = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
 
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
@@ -32,14 +32,14 @@ if keep > 0 then
 end
 
 -- What another clock or another limit has left behind blocks nobody for longer.
-local most = now + micros(burst) + ahead
-finish = math.min(math.max(finish, now), most + micros(want))
+finish = math.min(math.max(finish, now), now + micros(burst + want) + ahead)
 if unused > 0 and finish == back then
 	finish = math.max(now, finish - math.floor(unused * interval / 1000))
 end
 
 local given, begin, again = 0, finish - now, 0
 if want > 0 then
+	local most = now + micros(burst) + within
 	local room = math.floor(math.min((most - finish) * 1000 / interval, want))
 	if room >= least then
 		given = room

@@ -83,7 +83,7 @@ var sha = func() string {
 // Lease implements [ratelimit.Store]. Its errors are those of the client.
 func (s *Store) Lease(ctx context.Context, key string, r ratelimit.LeaseRequest) (ratelimit.Lease, error) {
 	numbers, err := s.run(ctx, s.cfg.Prefix+key, r.Owner, int64(r.Interval), r.Burst, r.N, r.Least,
-		r.Ahead.Microseconds(), r.Keep.Microseconds(), r.Back, r.BackN)
+		r.Ahead.Microseconds(), r.Keep.Microseconds(), r.Back, r.BackN, r.Within.Microseconds())
 	if err != nil {
 		return ratelimit.Lease{}, err
 	}

@@ -36,7 +36,8 @@ func TestLease(t *testing.T) {
 				Interval: interval,
 				Burst:    burst,
 				N:        1 + r.IntN(2*burst),
-				Ahead:    time.Duration(r.IntN(3)) * interval * 5,
+				Within:   time.Duration(r.IntN(3)) * interval * 5,
+				Ahead:    interval * 10,
 				Keep:     time.Minute,
 			}
 			ask.Least = 1 + r.IntN(ask.N)
@@ -54,8 +55,8 @@ func TestLease(t *testing.T) {
 			}
 			now := got.End - cost - got.Begin.Microseconds()
 			begin := max(end, now)
-			most := now + micros(burst) + ask.Ahead.Microseconds()
-			begin = min(begin, most+micros(ask.N))
+			most := now + micros(burst) + ask.Within.Microseconds()
+			begin = min(begin, now+micros(burst+ask.N)+ask.Ahead.Microseconds())
 			if ask.BackN > 0 && begin == end {
 				begin = max(now, begin-int64(float64(ask.BackN)*float64(interval)/1000))
 			}

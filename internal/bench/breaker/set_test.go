@@ -75,6 +75,7 @@ func setStats(b *testing.B) {
 		for k := range keys {
 			breaker.Do(b.Context(), set.Get(k), succeed)
 		}
+		b.ReportAllocs()
 		for b.Loop() {
 			calls := uint64(0)
 			for _, br := range set.All() {
