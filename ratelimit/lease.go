@@ -167,9 +167,8 @@ const (
 // late in the time of a lease. It is 0 if there is little use in more than are needed.
 func (k *sharedKey) wantLocked(at time.Duration) int {
 	elapsed := max(at-k.last, time.Millisecond).Seconds()
-	now := float64(k.used) / elapsed
 	k.demand = (k.demand*memory.Seconds() + float64(k.used)) / (memory.Seconds() + elapsed)
-	rate := max(now, k.demand)
+	rate := max(float64(k.used)/elapsed, k.demand)
 	length := k.shared.cfg.Lease
 	if length <= 0 {
 		return 0
