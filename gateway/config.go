@@ -50,8 +50,7 @@ type Config struct {
 	//
 	// A retry.Transport in Transport sees the responses first. Give it the same function,
 	// so that both have one rule: it waits and repeats what may be repeated, and the
-	// error of what may not says how long. There a function takes the place of
-	// Retry-After, which RateLimited reads, too.
+	// error of what may not says how long.
 	RetryAfter func(*http.Response) time.Duration `json:"-"`
 
 	// Observe is called at the end of each call, and when a request is sent again

@@ -71,8 +71,8 @@ type Transport struct {
 	Classify func(resp *http.Response, err error) Decision
 
 	// RetryAfter returns how long a response asks to wait. A response that does
-	// is retried whatever its status, unless Classify says something else. The
-	// header field Retry-After is not read then. nil means that field, for the
+	// is retried whatever its status, unless Classify says something else. If
+	// RetryAfter is nil or returns 0, the header field Retry-After counts, for the
 	// statuses above.
 	RetryAfter func(*http.Response) time.Duration
 
@@ -179,7 +179,7 @@ func (t *Transport) judgeResponse(req *http.Request, resp *http.Response) (v ver
 	if d == Stop || d == Default && after <= 0 && !retryStatus(resp.StatusCode) {
 		return verdict{stop: true, answered: resp.StatusCode < 500}, true
 	}
-	if v.after = after; t.RetryAfter == nil {
+	if v.after = after; after <= 0 {
 		v.after = httpfield.RetryAfter(resp.Header)
 	}
 	if t.Balanced && resp.StatusCode == http.StatusServiceUnavailable && v.after > 0 {
