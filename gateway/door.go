@@ -155,8 +155,11 @@ func (d *door) send(c *call, out, req *http.Request) (*http.Response, error) {
 	case resp.Body == nil:
 		resp.Body = http.NoBody
 	}
-	if out != req || resp.Request == nil {
+	switch got := resp.Request; {
+	case got == nil || got == out:
 		resp.Request = req
+	case got != req:
+		resp.Request = unsigned(got, out, req)
 	}
 	// The error of http.Client would show what it cannot parse.
 	if location := resp.Header["Location"]; len(location) > 0 && c.endpoint != nil {
@@ -166,6 +169,27 @@ func (d *door) send(c *call, out, req *http.Request) (*http.Response, error) {
 		}
 	}
 	return resp, nil
+}
+
+// unsigned is got, which a layer below has made of out, without what Auth has put into
+// that.
+func unsigned(got, out, req *http.Request) *http.Request {
+	if out == req {
+		return got
+	}
+	shown := new(*got)
+	shown.Header = got.Header.Clone()
+	for name, values := range out.Header {
+		if was, ok := req.Header[name]; !ok {
+			delete(shown.Header, name)
+		} else if !slices.Equal(was, values) {
+			shown.Header[name] = was
+		}
+	}
+	if got.URL != nil && *got.URL == *out.URL {
+		shown.URL = req.URL
+	}
+	return shown
 }
 
 func (d *door) transport() http.RoundTripper {

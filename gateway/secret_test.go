@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/belay-go/belay/gateway"
+	"github.com/google/go-cmp/cmp"
 )
 
 // render returns v in every form in which programs print values.
@@ -208,5 +209,36 @@ func TestCallsDoNotShare(t *testing.T) {
 		}
 		copy(text, "----")
 		header.Set("X-Version", "2")
+	}
+}
+
+// What Auth adds does not show in Response.Request, also where a layer below has sent a
+// request of its own; what that has added does.
+func TestCredentialsAreNotInTheResponse(t *testing.T) {
+	for name, auth := range map[string]gateway.Auth{
+		"header": gateway.APIKey("X-Api-Key", "0123456789"),
+		"basic":  gateway.Basic("user", "0123456789"),
+	} {
+		g, err := gateway.New(gateway.Config{BaseURL: "http://shop.test", Auth: auth, Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+			signed := r.Clone(r.Context())
+			signed.Header.Set("X-Trace", "1")
+			return &http.Response{StatusCode: 200, Header: http.Header{}, Body: http.NoBody, Request: signed}, nil
+		})})
+		if err != nil {
+			t.Fatal(err)
+		}
+		req, err := http.NewRequest("GET", "http://shop.test/x", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("X-Mine", "yes")
+		resp, err := g.Client().Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := http.Header{"X-Trace": {"1"}, "X-Mine": {"yes"}}
+		if diff := cmp.Diff(want, resp.Request.Header); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
 	}
 }
