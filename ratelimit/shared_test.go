@@ -361,10 +361,13 @@ func TestSharedStoreDown(t *testing.T) {
 			t.Run(fmt.Sprintf("%v, %s", policy, how), func(t *testing.T) {
 				inBubble(t, func(t *testing.T) {
 					store := newMemStore()
+					var mu sync.Mutex
 					var events []Event
 					cfg := SharedConfig{Name: "api", Store: store, Rate: 100, Burst: 4, OnFailure: policy}
 					other := NewShared(cfg)
 					cfg.Observe = func(_ context.Context, e Event) {
+						mu.Lock()
+						defer mu.Unlock()
 						if e.Kind > Refused {
 							events = append(events, e)
 						}
@@ -425,6 +428,8 @@ func TestSharedStoreDown(t *testing.T) {
 					if st := s.Stats(); st.Err != nil {
 						t.Errorf("after the end: %v", st.Err)
 					}
+					mu.Lock()
+					defer mu.Unlock()
 					var kinds []Kind
 					for _, e := range events {
 						kinds = append(kinds, e.Kind)
@@ -642,8 +647,11 @@ func TestSharedAllocations(t *testing.T) {
 // A Store that panics is told to Observe, and is one that does not answer.
 func TestSharedStorePanics(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
+		var mu sync.Mutex
 		var cause error
 		s := NewShared(SharedConfig{Store: panicStore{}, Rate: 1, OnFailure: FailClosed, Observe: func(_ context.Context, e Event) {
+			mu.Lock()
+			defer mu.Unlock()
 			if e.Kind == StoreDown {
 				cause = e.Cause
 			}
@@ -651,6 +659,9 @@ func TestSharedStorePanics(t *testing.T) {
 		if err := s.Wait(t.Context(), "k"); !errors.Is(err, ErrStore) {
 			t.Errorf("%v, want ErrStore", err)
 		}
+		synctest.Wait()
+		mu.Lock()
+		defer mu.Unlock()
 		if cause == nil || !strings.Contains(cause.Error(), "no such shard") {
 			t.Errorf("cause %v", cause)
 		}

@@ -44,10 +44,9 @@ func TestMishaps(t *testing.T) {
 							end("Observe")
 						}
 					}})
-					n := 0
+					var n atomic.Int32
 					client := &http.Client{Transport: &httpcache.Transport{Cache: c, Base: mishapBase(func(r *http.Request) (*http.Response, error) {
-						n++
-						resp := answer(r, fmt.Sprint(n), "Cache-Control: max-age=10, stale-while-revalidate=864000")
+						resp := answer(r, fmt.Sprint(n.Add(1)), "Cache-Control: max-age=10, stale-while-revalidate=864000")
 						end("RoundTrip")
 						resp.Body = &mishapBody{resp.Body, func(where string) error {
 							end(where)
