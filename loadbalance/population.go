@@ -111,7 +111,7 @@ func nthBit(word uint64, j int) int {
 	at := 0
 	for width := 32; width > 0; width /= 2 {
 		n := bits.OnesCount64(word & (1<<width - 1))
-		above := (n - 1 - j) >> 63 // all bits if it is not among the low ones
+		above := (n - 1 - j) >> (bits.UintSize - 1) // all bits if it is not among the low ones
 		j -= n & above
 		at += width & above
 		word >>= width & above & 63

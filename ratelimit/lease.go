@@ -116,7 +116,7 @@ func (k *sharedKey) dropLocked(at time.Duration) {
 	for len(k.leases) > 0 {
 		l := &k.leases[0]
 		if past := at - l.stale - l.due; past > 0 {
-			k.skipLocked(l, min(l.n, int(past/l.interval)+1))
+			k.skipLocked(l, int(min(int64(l.n), int64(past/l.interval)+1)))
 		}
 		if l.n > 0 {
 			return

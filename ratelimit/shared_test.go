@@ -763,7 +763,7 @@ func TestSharedIsFair(t *testing.T) {
 
 // An answer that cannot be one is a store that does not answer.
 func TestSharedStoreTalksNonsense(t *testing.T) {
-	for _, lease := range []Lease{{}, {N: -1}, {N: 1 << 40}, {N: 1, Begin: -time.Hour}, {N: 1, Begin: math.MaxInt64}, {RetryAfter: math.MaxInt64}, {RetryAfter: -1}, {N: 1, Owners: math.MaxInt64}} {
+	for _, lease := range []Lease{{}, {N: -1}, {N: 1 << 30}, {N: 1, Begin: -time.Hour}, {N: 1, Begin: math.MaxInt64}, {RetryAfter: math.MaxInt64}, {RetryAfter: -1}, {N: 1, Owners: math.MaxInt}} {
 		inBubble(t, func(t *testing.T) {
 			s := NewShared(SharedConfig{Store: answer(lease), Rate: 10, Burst: 2, OnFailure: FailClosed})
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
