@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strconv"
+	"sync"
 	"testing/synctest"
 	"time"
 
@@ -47,7 +48,13 @@ func belay(cfg loadbalance.Config) func(setting) rule {
 		if s.joins > 0 {
 			src = growing{endpoints, s.joins}
 		}
-		return &balanced{setting: s, b: loadbalance.NewSeeded(src, cfg, s.Rand.Uint64), set: endpoints[:s.servers]}
+		var mu sync.Mutex // a source draws too, perhaps at the same moment
+		draw := func() uint64 {
+			mu.Lock()
+			defer mu.Unlock()
+			return s.Rand.Uint64()
+		}
+		return &balanced{setting: s, b: loadbalance.NewSeeded(src, cfg, draw), set: endpoints[:s.servers]}
 	}
 }
 
