@@ -160,7 +160,7 @@ func termsFor(r rate.Limit, burst int) terms {
 func (k *Keyed[K]) take(key K, t *terms, n int, waits bool) (fullAt, now, after time.Duration, ahead *keyQueue) {
 	s, hash := k.shard(key)
 	fullAt, now, after, ahead = k.takeFrom(s, hash, key, t, n)
-	if ahead != nil && ahead.renew(t) {
+	if ahead != nil && (ahead.renew(t) || ahead.line.waiting.Load() == 0) { // or others have let it go meanwhile
 		fullAt, now, after, ahead = k.takeFrom(s, hash, key, t, n)
 	}
 	if after > 0 && !waits {

@@ -298,8 +298,8 @@ func TestReconfigurationReachesWaiters(t *testing.T) {
 			"ratelimit: Limiter.SetLimit: Rate is NaN, want more than 0": func() { l.SetLimit(rate.Limit(math.NaN())) },
 			"ratelimit: Limiter.SetBurst: Burst is 0, want 1 or more":    func() { l.SetBurst(0) },
 			"ratelimit: Limiter.SetBurst: Burst is -1, want 1 or more":   func() { l.SetBurst(-1) },
-			"ratelimit: Limiter.SetBurst: Burst is 9223372036854775807, which takes more than 70 years to fill at a Rate of 10": func() {
-				l.SetBurst(math.MaxInt)
+			"ratelimit: Limiter.SetBurst: Burst is 2147483647, which takes more than 70 years to fill at a Rate of 0.5": func() {
+				New(Config{Rate: 0.5}).SetBurst(math.MaxInt32)
 			},
 			"ratelimit: Bulkhead.SetLimit: Limit is 0, want 1 to 1048576": func() { NewBulkhead(BulkheadConfig{Limit: 1}).SetLimit(0) },
 		} {
