@@ -87,7 +87,7 @@ func (k *sharedKey) takeLocked(n int, at time.Duration) (after time.Duration, er
 			return due - at, nil
 		}
 		k.useLocked(n)
-		if k.asking == nil && k.until <= at && 2*k.left < k.wanted {
+		if k.asking == nil && k.until <= at && k.wanted > 1 && 2*k.left < k.wanted {
 			k.askLocked(k.wanted/2, at)
 		}
 		return 0, nil
@@ -239,11 +239,11 @@ func (k *sharedKey) receive(r LeaseRequest, got Lease, err error) {
 		k.leases = append(k.leases, lease{
 			due:      now + got.Begin + r.Interval - full,
 			interval: r.Interval,
-			n:        min(got.N, r.N), // a store may be wrong
+			n:        got.N,
 			stale:    full + k.shared.keeps(),
 			end:      got.End,
 		})
-		k.left += min(got.N, r.N)
+		k.left += got.N
 		k.next = now + got.Begin + time.Duration(got.N)*r.Interval
 		k.watchLocked()
 	case r.N > 0:
@@ -277,10 +277,10 @@ func (k *sharedKey) giveBack() {
 	case !k.idle || k.asking != nil || k.line.waiting.Load() > 0 || k.leases[0].due > k.shared.now()-k.shared.cfg.Lease:
 		k.watchLocked()
 	default:
-		if _, down := k.shared.down(); down != nil {
-			return
-		}
 		l := k.leases[len(k.leases)-1]
+		if _, down := k.shared.down(); down != nil || l.interval != k.terms.interval {
+			return // they become stale
+		}
 		r := LeaseRequest{Owner: k.shared.owner, Interval: l.interval, Burst: k.terms.burst, Ahead: k.shared.ahead(), Keep: k.shared.ownerFor(), Back: l.end, BackN: l.n}
 		k.leases, k.left, k.demand = nil, 0, 0
 		k.sendLocked(r)

@@ -15,12 +15,14 @@ import (
 // A Shared has a limit for each key that holds over many processes: those of a fleet,
 // or the replicas of a gateway. They meet in a [Store], such as Redis. Make it with
 // [NewShared]. It is safe for concurrent use. A nil *Shared has no limit. It needs no
-// Close: its goroutines end when the store has answered, or after StoreTimeout.
+// Close: its goroutines end when the store has answered, or when a Store that heeds its
+// context ends after StoreTimeout.
 //
 // A process does not ask the store about each call. It takes a lease: as many tokens as
 // it has used lately in the time of Lease, each with the time from which it may be used.
 // Half of them used, it asks for the next lease, so that calls do not wait for the
-// store. A process that uses nothing for that time gives back what it has left.
+// store. A process that uses nothing for that time gives back what is left of
+// its last lease.
 //
 // Each token is given out once, is not used before its time, and not more than 2*Lease
 // after its mark in the schedule. So all processes together let through at most
@@ -38,10 +40,9 @@ import (
 // for many tokens gets none as long as calls for few use up the rate in other processes:
 // take large amounts in small parts.
 //
-// What a call is refused or waits for, this process knows of itself and of its last
-// answer from the store. A call asks the store itself only if there is no lease for its key. It waits no longer
-// than StoreTimeout for the answer, and after a failure calls do not wait for the store
-// any more until it answers again.
+// A call that finds no token in the leases of its process asks the store, unless the last
+// answer has said that there is none yet. It waits no longer than StoreTimeout for the
+// answer. After a failure calls do not wait for the store any more, until it answers again.
 type Shared struct {
 	cfg    SharedConfig
 	terms  terms
